@@ -1,0 +1,209 @@
+"""Everything two nodes' registries say to each other.
+
+Law: a message is an immutable tuple of plain values, so that it costs one array on the wire; its number in `KINDS` never
+changes its meaning, a new meaning takes a new number. The mesh moves messages and understands none of them. A message may
+be lost, repeated, delayed or overtaken, and no rule may depend on the contrary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from registry.core.ids import Origin
+from registry.core.names import Key, Spec
+
+#: The replica that every node holds besides those of the sworms: the cluster-wide directory.
+DIRECTORY = ""
+
+#: {origin: version}
+Versions = dict[Origin, int]
+
+
+class Delta(NamedTuple):
+    """Every key of `origin`'s map that changed after version `base` up to `version`, taken from one snapshot at `version`.
+
+    A change is [key, value] or [key] for a key that is gone. `base` 0 is the whole map: it replaces any older copy.
+    Large deltas travel as `parts` pieces with `part` 0 … parts-1 and are applied only when all have come.
+    """
+
+    sworm: str
+    origin: Origin
+    base: int
+    version: int
+    changes: list[list[Any]]
+    part: int = 0
+    parts: int = 1
+
+
+class Ack(NamedTuple):
+    """The sender's copies have reached these versions, {sworm: {origin: version}}."""
+
+    versions: dict[str, Versions]
+
+
+class Summary(NamedTuple):
+    """What the sender holds: for each sworm its {origin: version} and a digest for each origin (empty: not told)."""
+
+    versions: dict[str, Versions]
+    digests: dict[str, dict[Origin, bytes]]
+
+
+class SummaryHash(NamedTuple):
+    """The same, as one hash: equal hashes need no `Summary`. Doubles as the heartbeat."""
+
+    hash: bytes
+    sent_at: int  #: sender's clock, µs since 1970
+    echo: int  #: `sent_at` of the last heartbeat that the sender has from the receiver; 0: none yet
+
+
+class Want(NamedTuple):
+    """Send me `origin`'s map of `sworm` from `base` on (0: whole)."""
+
+    sworm: str
+    origin: Origin
+    base: int
+
+
+class Claim(NamedTuple):
+    """A caller's node asks the name's arbiter. `kind` is one of register, unregister, restart, move."""
+
+    id: str
+    kind: str
+    sworm: str
+    name: str
+    spec: Spec | None
+    known: int  #: highest epoch of the name that the sender knows
+    pid: str  #: the incarnation meant (move: the source's); empty: whichever runs
+    to: str  #: move: the wanted node's name, or empty
+    revision: int  #: of the sworm's definition at the sender
+    deadline: int  #: ms since 1970
+
+
+class Verdict(NamedTuple):
+    """The arbiter's answer. `result` is one of started, already_started, done, not_registered, granted, refused, retry.
+
+    The answer holds once the receiver's copy of `origin` has reached `version`: it merges first, then answers its caller.
+    """
+
+    id: str
+    result: str
+    pid: str
+    epoch: int
+    origin: Origin
+    version: int
+    problem: str = ""
+    detail: str = ""
+
+
+class Order(NamedTuple):
+    """The arbiter tells a host to start, stop or restart. Obeyed at most once, and only in the view it names."""
+
+    id: str
+    number: int  #: grows with each order of this arbiter incarnation
+    kind: str
+    sworm: str
+    name: str
+    spec: Spec | None
+    epoch: int
+    pid: str
+    view: bytes
+    deadline: int
+    majority: int
+
+
+class OrderDone(NamedTuple):
+    """The host's answer to an order: as `Verdict`."""
+
+    id: str
+    result: str
+    pid: str
+    epoch: int
+    origin: Origin
+    version: int
+    problem: str = ""
+    detail: str = ""
+
+
+class Prepare(NamedTuple):
+    """Handoff, source to target: start the worker closed, with this state. `epoch` is the attempt."""
+
+    sworm: str
+    name: str
+    epoch: int
+    pid: str  #: the source's
+    spec: Spec
+    state: bytes  #: MessagePack; meaningless without `stateful`
+    stateful: bool
+    restarts: int
+    majority: int
+    revision: int
+
+
+class Prepared(NamedTuple):
+    """Target to source: it stands ready and closed (`problem` empty), or why it does not."""
+
+    sworm: str
+    name: str
+    epoch: int
+    pid: str  #: the target's own, closed
+    problem: str = ""
+
+
+class Commit(NamedTuple):
+    """Source to target: the move is written; open."""
+
+    sworm: str
+    name: str
+    epoch: int
+
+
+class Opened(NamedTuple):
+    """Target to source: it accepts messages under its own entry."""
+
+    sworm: str
+    name: str
+    epoch: int
+    pid: str
+
+
+class Abort(NamedTuple):
+    """Source to target: this attempt is over; drop what was prepared."""
+
+    sworm: str
+    name: str
+    epoch: int
+
+
+class Resolve(NamedTuple):
+    """Loser of a conflict to the winner: my state, under my pid; applied at most once."""
+
+    sworm: str
+    name: str
+    winner: str
+    loser: str
+    state: bytes
+    stateful: bool
+
+
+class Resolved(NamedTuple):
+    """Winner to loser: taken (or there is nobody left to take it); you may stop."""
+
+    sworm: str
+    name: str
+    loser: str
+
+
+Message = (
+    Delta | Ack | Summary | SummaryHash | Want | Claim | Verdict | Order | OrderDone
+    | Prepare | Prepared | Commit | Opened | Abort | Resolve | Resolved
+)  # fmt: skip
+
+#: Number on the wire -> kind of message.
+KINDS: dict[int, type[Message]] = {
+    1: Delta, 2: Ack, 3: Summary, 4: SummaryHash, 5: Want, 6: Claim, 7: Verdict, 8: Order, 9: OrderDone,
+    10: Prepare, 11: Prepared, 12: Commit, 13: Opened, 14: Abort, 15: Resolve, 16: Resolved,
+}  # fmt: skip
+
+NUMBERS: dict[type[Message], int] = {kind: number for number, kind in KINDS.items()}
+
+__all__ = ["DIRECTORY", "KINDS", "NUMBERS", "Key", "Message", "Versions", *(kind.__name__ for kind in KINDS.values())]

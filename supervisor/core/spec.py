@@ -1,0 +1,83 @@
+"""The definition of a sworm as a node obeys it.
+
+Law: a definition is a value with a revision; PostgreSQL writes it, agents only follow. A field that a node cannot obey is
+refused where it enters (`check`), never stored and ignored.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from registry.core.ids import BadName, check_slug
+
+PERMANENT = "permanent"
+TRANSIENT = "transient"
+TEMPORARY = "temporary"
+RESTARTS = (PERMANENT, TRANSIENT, TEMPORARY)
+
+UNIFORM = "uniform"
+STRATEGIES = (UNIFORM,)
+PASSIVE = "passive"
+REDISTRIBUTIONS = (PASSIVE,)
+TASK = "task"
+PROCESS = "process"
+ISOLATIONS = (TASK, PROCESS)
+
+
+class Definition(NamedTuple):
+    """One sworm's settings at one revision. Field order is the wire's: add at the end, with a default."""
+
+    name: str
+    revision: int = 0
+    restart: str = TRANSIENT
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    handoff: bool = False
+    handoff_timeout_ms: int = 5_000
+    distribution_strategy: str = UNIFORM
+    redistribution: str = PASSIVE
+    sync_interval_ms: int = 300
+    max_sync_size: int = 5_000  #: entries in one piece of a delta
+    allowed_modules: tuple[str, ...] = ()  #: module prefixes; empty: whatever the agent allows
+    isolation: str = TASK  #: of processes that do not say their own
+    deleted: bool = False
+
+
+#: Bounds of the numeric fields: (least, most).
+BOUNDS: dict[str, tuple[float, float]] = {
+    "max_restarts": (0, 1_000_000),
+    "max_seconds": (0.1, 86_400),
+    "handoff_timeout_ms": (10, 600_000),
+    "sync_interval_ms": (20, 60_000),
+    "max_sync_size": (1, 1_000_000),
+}
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "restart": RESTARTS,
+    "distribution_strategy": STRATEGIES,
+    "redistribution": REDISTRIBUTIONS,
+    "isolation": ISOLATIONS,
+}
+
+
+def check(definition: Definition) -> dict[str, str]:
+    """What is wrong with a definition: {field: sentence}; empty when a node can obey all of it."""
+    wrong: dict[str, str] = {}
+    try:
+        check_slug(definition.name, "sworm name")
+    except BadName as error:
+        wrong["name"] = str(error)
+    for field, choices in _CHOICES.items():
+        value = getattr(definition, field)
+        if value not in choices:
+            wrong[field] = f"{value!r} is not one of {', '.join(choices)}"
+    for field, (least, most) in BOUNDS.items():
+        value = getattr(definition, field)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            wrong[field] = f"{value!r} is not a number from {least} to {most}"
+    return wrong
+
+
+def allows(prefixes: tuple[str, ...], module: str) -> bool:
+    """Whether a module is one of the prefixes or lies below one at a dot."""
+    return any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
