@@ -1,0 +1,37 @@
+"""The tables of the registry: definitions (written by people), the read model (written by the observer), access.
+
+Law: columns and their constraints, no behaviour beyond reading a row as a plain value. Nothing here imports the supervisor.
+"""
+
+from __future__ import annotations
+
+from registry.models.access import ApiToken, AuditEntry, IdempotencyKey, SignInLink
+from registry.models.definition import Sworm
+from registry.models.observed import (
+    Counter,
+    Event,
+    Membership,
+    Node,
+    ObservedVersion,
+    ObserverTerm,
+    Process,
+    Removal,
+    ReplicaSnapshot,
+)
+
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "Counter",
+    "Event",
+    "IdempotencyKey",
+    "Membership",
+    "Node",
+    "ObservedVersion",
+    "ObserverTerm",
+    "Process",
+    "Removal",
+    "ReplicaSnapshot",
+    "SignInLink",
+    "Sworm",
+]
