@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from registry.core.ids import Origin
-from registry.core.names import Key, Spec
+from registry.core.names import Spec
 
 #: The replica that every node holds besides those of the sworms: the cluster-wide directory.
 DIRECTORY = ""
@@ -109,6 +109,7 @@ class Order(NamedTuple):
     view: bytes
     deadline: int
     majority: int
+    to: Origin = ""  #: move: the target
 
 
 class OrderDone(NamedTuple):
@@ -158,12 +159,13 @@ class Commit(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """Target to source: it accepts messages under its own entry."""
+    """Target to source: it accepts messages under its own entry, which stands in its map at `version`."""
 
     sworm: str
     name: str
     epoch: int
     pid: str
+    version: int
 
 
 class Abort(NamedTuple):
@@ -205,5 +207,3 @@ KINDS: dict[int, type[Message]] = {
 }  # fmt: skip
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in KINDS.items()}
-
-__all__ = ["DIRECTORY", "KINDS", "NUMBERS", "Key", "Message", "Versions", *(kind.__name__ for kind in KINDS.values())]

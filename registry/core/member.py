@@ -1,0 +1,518 @@
+"""One member of the mesh: replication, the directory, who is alive, and the view that all agree on.
+
+Law: `step` is the only door that changes anything, and it does no I/O. What a member believes of others stands in its own
+directory map, so that every belief replicates like any other entry; a member that reads of its own death refutes it. A view is
+reported (written) when it is adopted, together with what the copies held at that moment; whoever decides about names waits
+until everybody in its view reported that same view and until its own copies hold what they reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from registry.core.clock import Clock
+from registry.core.directory import (
+    AGREEING,
+    DEAD,
+    ENDED,
+    JOINING,
+    LEFT,
+    NODE,
+    OBSERVING,
+    SUSPECT,
+    UP,
+    VIEW,
+    NodeRecord,
+    ViewRecord,
+)
+from registry.core.events import (
+    Connect,
+    Disconnect,
+    Joined,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    MemberEffect,
+    MemberEvent,
+    Received,
+    Report,
+    Ticked,
+    Wake,
+)
+from registry.core.ids import Origin, incarnation_of, node_of, origin_of
+from registry.core.membership import (
+    EMPTY_VIEW,
+    MemberInfo,
+    Timing,
+    View,
+    opinion,
+    reachable,
+    record_of,
+    relays,
+    state_of,
+    superseded,
+    view_of,
+)
+from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Want
+from registry.core.names import GONE, Key
+from registry.core.repair import DEFAULT_PIECE, Replicator
+from registry.core.replica import Replica
+
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberConfig:
+    """How one member starts. `url` and `call_url` are what others dial."""
+
+    timing: Timing
+    url: str = ""
+    call_url: str = ""
+    sworms: tuple[str, ...] = ("*",)
+    labels: dict[str, str] = field(default_factory=dict)
+    capacity: float = 1.0
+    observing: bool = False
+    max_clock_skew: float = 5.0  #: seconds
+    time_to_refute: float = 86_400.0  #: seconds until a dead incarnation is over for good
+    os_pid: int = 0
+
+
+class Changes(NamedTuple):
+    """What changed since the last `take_changes`."""
+
+    names: dict[str, set[str]]  #: {sworm: names}
+    nodes: bool
+
+
+class Member:
+    """A member's whole state. `now` is seconds since 1970; times of different members are compared only by people."""
+
+    def __init__(self, origin: Origin, config: MemberConfig, now: float) -> None:
+        self.origin = origin
+        self.node = node_of(origin)
+        self.config = config
+        self.timing = config.timing
+        self.clock = Clock(config.max_clock_skew)
+        self.repair = Replicator(origin, config.timing, self.piece_size)
+        self.repair.refused = self.is_over
+        self.replicas: dict[str, Replica] = self.repair.replicas
+        self.directory = self.replicas[DIRECTORY].copies
+        self.view: View = EMPTY_VIEW
+        self.ready = False  #: everybody in the view reported it, and the copies here hold what they reported
+        self.dead: set[Origin] = set()  #: dead, left or superseded: their entries are work
+        self.piece_sizes: dict[str, int] = {}
+        self.sync_interval = config.timing.heartbeat
+        self._joined = False
+        self._join_needs: dict[Origin, Summary] = {}
+        self._refused: set[Origin] = set()
+        self._dialled: dict[Origin, float] = {}
+        self._learned: dict[Origin, float] = {}
+        self._outside: dict[Origin, float] = {}  #: since when nobody in reach reaches it
+        self._reached: set[Origin] = set()
+        self._next_beat = now
+        self._woken_at = FOREVER  #: the earliest wish not yet fulfilled
+        self._last_step = now
+        self.judged = 0  #: grows whenever the directory was judged anew
+        self._nodes_changed = True
+        self._touched: dict[str, set[str]] = {}
+        self._stale = True  #: the directory or a link changed: judge again
+        self.out: list[MemberEffect] = self.repair.out
+        status = OBSERVING if config.observing else JOINING
+        self._write_record(
+            NodeRecord(config.url, config.call_url, status, list(config.sworms), dict(config.labels), config.capacity, 0,
+                       int(now * 1000), config.os_pid)
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------------------- door
+
+    def step(self, event: MemberEvent, now: float) -> list[MemberEffect]:
+        """Take one event; returns the effects, in order."""
+        self.handle(event, now)
+        self.settle(now)
+        self.gather_changes()
+        self.schedule(now)
+        return self.take_effects()
+
+    def take_effects(self) -> list[MemberEffect]:
+        """The effects gathered so far; they are handed out once."""
+        out = self.out
+        self.out = self.repair.out = []
+        return out
+
+    def handle(self, event: MemberEvent, now: float) -> None:
+        """Take one event without judging the consequences yet."""
+        match event:
+            case Received():
+                self._receive(event, now)
+            case Ticked():
+                self._tick(now)
+            case LinkUp(origin):
+                self._link_up(origin, now)
+            case LinkDown(origin):
+                self.repair.link_down(origin)
+                self._join_needs.pop(origin, None)
+                self._stale = True
+            case LinkRefused(origin, refused):
+                if refused:
+                    self._refused.add(origin)
+                self._stale = True
+            case Joined():
+                self._joined = True
+                self._stale = True
+
+    def settle(self, now: float) -> None:
+        """Judge what the event meant for nodes and views, and say when to be woken."""
+        for _ in range(8):  # an opinion written here may change the next judgement; it settles in two or three rounds
+            if not (self._stale or self.repair.directory_moved):
+                break
+            self._stale = self.repair.directory_moved = False
+            self._nodes_changed = True
+            self.judged += 1
+            self._judge(now)
+        if not self.ready:
+            self._check_ready()
+
+    def schedule(self, now: float, also: float = FOREVER) -> None:
+        """Ask to be woken: at once when something waits to be flushed, else at the next beat, repair or `also`."""
+        due = now if self.repair.dirty else min(self._next_beat, self.repair.due() or FOREVER, also)
+        if due < self._woken_at:
+            self._woken_at = due
+            self.out.append(Wake(due))
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def members(self) -> list[MemberInfo]:
+        """Every incarnation that the directory knows and that is not over, this one included."""
+        found = []
+        for origin in list(self.directory):
+            record = record_of(self.directory, origin)
+            if record is None:
+                continue
+            peer = self.repair.peers.get(origin)
+            heard = origin == self.origin or origin in self._reached
+            state = state_of(record, origin in self.dead, heard)
+            found.append(
+                MemberInfo(origin, node_of(origin), incarnation_of(origin), record, state, peer.heard if peer else 0.0)
+            )
+        return found
+
+    @property
+    def record(self) -> NodeRecord:
+        """What this member says of itself."""
+        record = record_of(self.directory, self.origin)
+        assert record is not None
+        return record
+
+    @property
+    def summaries(self) -> dict[Origin, Summary]:
+        """The last full summary of each peer."""
+        return self.repair.summaries
+
+    def replica(self, sworm: str) -> Replica:
+        """A sworm's replica, made when first asked for."""
+        return self.repair.replica(sworm)
+
+    def others_alive(self) -> list[Origin]:
+        """The other members that run processes and are in reach: one of them must have merged what is acknowledged."""
+        return [origin for origin in self.view.agreeing if origin != self.origin and origin in self._reached]
+
+    def is_over(self, origin: Origin) -> bool:
+        """Whether this incarnation was ended here for good, so that nothing of it may come back."""
+        return incarnation_of(origin) <= self.ended(node_of(origin)) and origin not in self.directory
+
+    def ended(self, node: str) -> int:
+        """The highest incarnation of a node name that is over; 0: none."""
+        own = self.directory.get(self.origin)
+        return int(own.entries.get((ENDED, node), 0)) if own else 0
+
+    def admit(self, origin: Origin) -> int | None:
+        """None when a peer may link, else the last incarnation of its name that was seen: it must come back with more."""
+        known = [incarnation_of(o) for o in self.directory if node_of(o) == node_of(origin) and o != origin]
+        last = max([self.ended(node_of(origin)), *known])
+        return last if incarnation_of(origin) <= last else None
+
+    def take_changes(self) -> Changes:
+        """What changed since the last time this was asked."""
+        names, self._touched = self._touched, {}
+        nodes, self._nodes_changed = self._nodes_changed, False
+        return Changes(names, nodes)
+
+    def take_touched(self) -> dict[str, set[str]]:
+        """The names touched since this was last asked, {sworm: names}."""
+        touched: dict[str, set[str]] = {}
+        for sworm, replica in self.replicas.items():
+            if replica.changed:
+                touched[sworm], replica.changed = replica.changed, set()
+        return touched
+
+    def gather_changes(self) -> None:
+        """Remember what the last events touched, for `take_changes`."""
+        for sworm, names in self.take_touched().items():
+            self._touched.setdefault(sworm, set()).update(names)
+
+    def piece_size(self, sworm: str) -> int:
+        """How many entries go into one piece of a delta."""
+        return self.piece_sizes.get(sworm, DEFAULT_PIECE)
+
+    # -------------------------------------------------------------------------------------------------------- writing
+
+    def write(self, sworm: str, changes: Mapping[Key, Any]) -> int:
+        """Write one change set into the own map of a sworm; returns its version. It leaves at the next flush."""
+        replica = self.replica(sworm)
+        if replica.write(self.origin, changes):
+            self.repair.wrote(sworm)
+        return replica.version(self.origin)
+
+    def _write_record(self, record: NodeRecord) -> None:
+        self.write(DIRECTORY, {NODE: record})
+
+    def set_status(self, status: str) -> None:
+        """Say a new status of oneself."""
+        if self.record.status != status:
+            self._write_record(self.record._replace(status=status))
+
+    # ------------------------------------------------------------------------------------------------------- messages
+
+    def _receive(self, event: Received, now: float) -> None:
+        peer, message = event.origin, event.message
+        known = self.repair.peers.get(peer)
+        if known is None:
+            return  # a frame that its own link outlived
+        known.heard = now
+        match message:
+            case Delta():
+                self.repair.on_delta(peer, message, now)
+            case Ack():
+                self.repair.on_ack(peer, message)
+            case SummaryHash():
+                self.clock.observe(message.sent_at, now)
+                self.repair.on_hash(peer, message, now)
+            case Summary():
+                self._join_needs.setdefault(peer, message)
+                self.repair.on_summary(peer, message, now)
+                self._stale = self._stale or self.record.status == JOINING
+            case Want():
+                self.repair.on_want(peer, message)
+            case _:
+                pass
+
+    def _link_up(self, origin: Origin, now: float) -> None:
+        self.repair.link_up(origin, now)
+        self._refused.discard(origin)
+        self._learned.setdefault(origin, now)
+        self._stale = True
+
+    def _tick(self, now: float) -> None:
+        self._woken_at = FOREVER
+        if now - self._last_step > self.timing.heartbeat + self.timing.timeout / 2:
+            # this node itself was away: the silence of the others says nothing
+            for peer in self.repair.peers.values():
+                peer.heard = now
+            self.out.append(Report("paused", node=self.node, detail=f"away for {now - self._last_step:.1f} s"))
+        self._last_step = now
+        self.repair.ask_for_gaps(now)
+        if now >= self._next_beat:
+            self._next_beat = now + min(self.timing.heartbeat, self.sync_interval)
+            self.repair.beat(now)
+            self.repair.compare_digests()
+            self._stale = True
+        self.repair.flush()
+
+    # -------------------------------------------------------------------------------------------------------- judging
+
+    def _judge(self, now: float) -> None:
+        directory = self.directory
+        over = superseded(directory)
+        records = {origin: record_of(directory, origin) for origin in directory}
+        there = {origin for origin, record in records.items() if record and record.status != LEFT} - over
+        there.add(self.origin)
+        self._reached = reachable(directory, self.origin, there, lambda origin: self._hears(origin, now))
+        for origin in there - {self.origin}:
+            self._judge_one(origin, now)
+        self._refute()
+        dead = {origin for origin in directory if origin not in there or self._holds_dead(origin)}
+        self._set_dead(dead)
+        self._become_member()
+        self._adopt_view(view_of(directory, there - dead))
+        self._end_incarnations(over, now)
+
+    def _hears(self, origin: Origin, now: float) -> bool:
+        peer = self.repair.peers.get(origin)
+        if peer is None:
+            learned = self._learned.setdefault(origin, now)
+            return origin not in self._refused and now - learned < self.timing.connect
+        theirs = opinion(self.directory, origin, SUSPECT, self.origin) or opinion(
+            self.directory, origin, DEAD, self.origin
+        )
+        return now - peer.heard < self.timing.timeout and not theirs
+
+    def _judge_one(self, origin: Origin, now: float) -> None:
+        record = record_of(self.directory, origin)
+        assert record is not None
+        peer = self.repair.peers.get(origin)
+        heard = self._hears_itself(origin, now)
+        if peer is None:
+            self._dial(origin, record, now)
+        own = self.directory[self.origin].entries
+        changes: dict[Key, Any] = {}
+        if heard and (SUSPECT, origin) in own:
+            changes[(SUSPECT, origin)] = None
+        elif not heard and own.get((SUSPECT, origin)) != record.refutation:
+            changes[(SUSPECT, origin)] = record.refutation
+            self.out.append(Report("suspect", node=node_of(origin), detail=f"{origin} is silent"))
+        if (DEAD, origin) in own and not self._holds_dead(origin):
+            changes[(DEAD, origin)] = None  # refuted
+            self.out.append(Report("refuted", node=node_of(origin), detail=f"{origin} is alive after all"))
+        if origin in self._reached:
+            self._outside.pop(origin, None)
+        elif not self._holds_dead(origin):
+            since = self._outside.setdefault(origin, now)
+            if now - since >= self.timing.suspicion or self._told_dead(origin):
+                changes[(DEAD, origin)] = record.refutation
+                self.out.append(Report("dead", node=node_of(origin), detail=f"nobody in reach reaches {origin}"))
+        if changes:
+            self.write(DIRECTORY, changes)
+        if origin in self._outside:
+            self._next_beat = min(self._next_beat, max(now, self._outside[origin] + self.timing.suspicion))
+
+    def _hears_itself(self, origin: Origin, now: float) -> bool:
+        peer = self.repair.peers.get(origin)
+        if peer is None:
+            return origin not in self._refused and now - self._learned.setdefault(origin, now) < self.timing.connect
+        return now - peer.heard < self.timing.timeout
+
+    def _dial(self, origin: Origin, record: NodeRecord, now: float) -> None:
+        if record.url and now - self._dialled.get(origin, -1e9) >= self.timing.redial:
+            self._dialled[origin] = now
+            self.out.append(Connect(origin, record.url))
+
+    def _holds_dead(self, origin: Origin) -> bool:
+        return opinion(self.directory, self.origin, DEAD, origin)
+
+    def _told_dead(self, origin: Origin) -> bool:
+        judges = [judge for judge in self._reached if relays(self.directory, judge)]
+        return any(opinion(self.directory, judge, DEAD, origin) for judge in judges)
+
+    def _refute(self) -> None:
+        numbers = [copy.entries.get((DEAD, self.origin), -1) for copy in self.directory.values()]
+        worst = max(numbers, default=-1)
+        if worst >= self.record.refutation:
+            self._write_record(self.record._replace(refutation=worst + 1))
+            self.out.append(Report("refuted", node=self.node, detail=f"{self.origin} was declared dead and is not"))
+
+    def _set_dead(self, dead: set[Origin]) -> None:
+        if dead == self.dead:
+            return
+        self.dead = dead
+        for replica in self.replicas.values():
+            for origin in list(replica.copies):
+                replica.set_dead(origin, origin in dead)
+            replica.dead = set(dead)
+
+    def _become_member(self) -> None:
+        """A joining node is in no view until it has every copy that its first peers told it of."""
+        if self.record.status != JOINING or not self._joined:
+            return
+        if any(peer not in self._join_needs for peer in self.repair.peers):
+            return
+        if all(self._holds(summary.versions) for summary in self._join_needs.values()):
+            self.set_status(UP)
+            self._stale = True
+
+    def _holds(self, vector: Mapping[str, Mapping[Origin, int]]) -> bool:
+        return all(
+            version <= self.replica(sworm).version(origin) or origin == self.origin or self.is_over(origin)
+            for sworm, versions in vector.items()
+            for origin, version in versions.items()
+        )
+
+    # ---------------------------------------------------------------------------------------------------------- views
+
+    def _adopt_view(self, view: View) -> None:
+        if view.id != self.view.id:
+            self.view = view
+            self.ready = False
+            if self.record.status in AGREEING:
+                self.write(DIRECTORY, {VIEW: ViewRecord(view.id, self.repair.vector())})
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        self.ready = self.origin in self.view.agreeing and all(
+            self._reported(origin) for origin in self.view.agreeing if origin != self.origin
+        )
+
+    def _reported(self, origin: Origin) -> bool:
+        copy = self.directory.get(origin)
+        report = copy.entries.get(VIEW) if copy else None
+        return report is not None and report.view == self.view.id and self._holds(report.vector)
+
+    # ------------------------------------------------------------------------------------------------------- the end
+
+    def _end_incarnations(self, over: set[Origin], now: float) -> None:
+        for origin in [o for o in self.dead if o != self.origin]:
+            record = record_of(self.directory, origin)
+            expired = now - self._outside.get(origin, now) > self.config.time_to_refute
+            if not (origin in over or expired or (record and record.status == LEFT)):
+                continue
+            if origin in self.repair.peers and (origin in over):
+                self.out.append(Disconnect(origin, "a newer incarnation of this node has joined"))
+            if self._is_needed(origin):
+                continue
+            node, incarnation = node_of(origin), incarnation_of(origin)
+            if self.ended(node) < incarnation:
+                self.write(DIRECTORY, {(ENDED, node): incarnation})
+            if all(self._has_ended(judge, node, incarnation) for judge in self.view.agreeing):
+                self._forget(origin)
+
+    def _has_ended(self, judge: Origin, node: str, incarnation: int) -> bool:
+        copy = self.directory.get(judge)
+        return copy is not None and int(copy.entries.get((ENDED, node), 0)) >= incarnation
+
+    def _is_needed(self, origin: Origin) -> bool:
+        """Whether something that only this departed origin says still counts."""
+        for sworm, replica in self.replicas.items():
+            copy = replica.copies.get(origin)
+            if copy is None:
+                continue
+            if sworm == DIRECTORY:
+                if any(self._definition_needed(origin, key, value) for key, value in copy.entries.items()):
+                    return True
+            elif replica.orphans(origin) or any(self._gone_needed(replica, origin, key) for key in copy.entries):
+                return True
+        return False
+
+    def _definition_needed(self, origin: Origin, key: Key, value: Any) -> bool:
+        if key[0] != "definition":
+            return False
+        others = [copy.entries.get(key) for other, copy in self.directory.items() if other != origin]
+        return not any(other is not None and other[1] >= value[1] for other in others)
+
+    def _gone_needed(self, replica: Replica, origin: Origin, key: Key) -> bool:
+        if isinstance(key, str) or key[0] != GONE:
+            return False
+        epoch = replica.copies[origin].entries[key]
+        return any(claim.entry.epoch <= epoch for claim in replica.claims(key[1]) if claim.origin != origin)
+
+    def _forget(self, origin: Origin) -> None:
+        for replica in list(self.replicas.values()):
+            replica.drop(origin)
+        self.dead.discard(origin)
+        for memory in (self._outside, self._learned, self._dialled, self._join_needs):
+            memory.pop(origin, None)
+        self._refused.discard(origin)
+        self.repair.summaries.pop(origin, None)
+        own = self.directory[self.origin].entries
+        stale = {(kind, origin): None for kind in (SUSPECT, DEAD) if (kind, origin) in own}
+        if stale:
+            self.write(DIRECTORY, stale)
+        self.out.append(
+            Report("ended", node=node_of(origin), detail=f"{origin} is over; its incarnation is not used again")
+        )
+
+
+def next_origin(node: str, now: float, last: int) -> Origin:
+    """The origin for a fresh start of a node: later than the clock says and than any incarnation known of it."""
+    return origin_of(node, max(int(now * 1000), last + 1))

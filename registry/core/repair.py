@@ -1,0 +1,267 @@
+"""Keeps the copies of all nodes moving to the newest versions: push at once, repair at intervals.
+
+Law: a change of the own map leaves for every linked peer at the next flush; what is lost on the way is found by comparing
+versions and asked for (`Want`), never guessed. A summary and its digests are taken from one snapshot. Unequal digests at equal
+versions mean that somebody broke the law of versions: it is reported, and the copy is replaced from the origin itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+from registry.core.events import MemberEffect, Report, Send
+from registry.core.ids import Origin, node_of
+from registry.core.membership import Timing
+from registry.core.messages import DIRECTORY, Ack, Delta, Message, Summary, SummaryHash, Versions, Want
+from registry.core.origin import pieces
+from registry.core.replica import Replica
+
+Where = tuple[str, Origin]  # (sworm, origin)
+
+#: Entries in one piece of a delta where no definition says otherwise.
+DEFAULT_PIECE = 5_000
+
+#: A busy registry takes digests at least every so many beats; a quiet one takes them at once.
+DIGEST_BEATS = 20
+
+
+class Peer:
+    """What this node knows of one linked peer."""
+
+    __slots__ = ("clock", "heard", "known", "same")
+
+    def __init__(self, now: float) -> None:
+        self.heard = now
+        self.clock = 0  #: `sent_at` of its last heartbeat
+        self.known: dict[str, Versions] = {}  #: {sworm: {origin: version}} that it is sure to hold
+        self.same = False  #: its last summary hash equals ours
+
+
+class Replicator:
+    """The replication side of one node. Not a shell: it appends effects to `out`, which the owner hands on."""
+
+    def __init__(self, me: Origin, timing: Timing, piece_size: Callable[[str], int]) -> None:
+        self.me = me
+        self.timing = timing
+        self.piece_size = piece_size
+        self.replicas: dict[str, Replica] = {DIRECTORY: Replica(DIRECTORY)}
+        self.peers: dict[Origin, Peer] = {}
+        self.summaries: dict[Origin, Summary] = {}  #: last full summary of each peer, for observers
+        self.out: list[MemberEffect] = []
+        self.refused: Callable[[Origin], bool] = lambda origin: False  #: incarnations that are over for good
+        self._pushed: dict[str, int] = {}  #: sworm -> version of the own map that left for the peers
+        self._unpushed: set[str] = set()
+        self._acks: dict[Origin, dict[str, Versions]] = {}
+        self._gaps: dict[Where, tuple[float, Origin]] = {}  #: when to ask whom for what is missing
+        self._distrusted: set[Where] = set()
+        self._hash = b""  #: of the last summary; empty: stale
+        self._beats = 0
+        self._moved = False  #: some copy moved since the last beat
+        self.directory_moved = False
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def replica(self, sworm: str) -> Replica:
+        """The replica of a sworm, made when it is first heard of."""
+        found = self.replicas.get(sworm)
+        if found is None:
+            found = self.replicas[sworm] = Replica(sworm)
+            found.dead |= self.replicas[DIRECTORY].dead
+        return found
+
+    def vector(self) -> dict[str, Versions]:
+        """What all copies hold now, without the directory."""
+        return {sworm: replica.versions() for sworm, replica in self.replicas.items() if sworm != DIRECTORY}
+
+    def acknowledged(self, peer: Origin, sworm: str) -> int:
+        """The version of the own map that a peer is sure to hold."""
+        known = self.peers.get(peer)
+        return known.known.get(sworm, {}).get(self.me, 0) if known else 0
+
+    def due(self) -> float | None:
+        """When something is to be done next; None: when something happens."""
+        return min((at for at, _ in self._gaps.values()), default=None)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a flush has something to send."""
+        return bool(self._unpushed or self._acks)
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def wrote(self, sworm: str) -> None:
+        """The own map of a sworm has a new version."""
+        self._unpushed.add(sworm)
+        self._touch(sworm)
+
+    def _touch(self, sworm: str) -> None:
+        self._hash = b""
+        self._moved = True
+        if sworm == DIRECTORY:
+            self.directory_moved = True
+
+    def flush(self) -> None:
+        """Push the own changes to all peers and acknowledge theirs: once per turn of the shell's loop."""
+        for sworm in sorted(self._unpushed):
+            copy = self.replica(sworm).copy(self.me)
+            base = self._pushed.get(sworm, 0)
+            self._pushed[sworm] = copy.version
+            if self.peers and copy.version > base:
+                parts = pieces(copy.delta(sworm, self.me, base), self.piece_size(sworm))
+                for peer in self.peers:
+                    self.out.extend(Send(peer, part) for part in parts)
+        self._unpushed.clear()
+        for peer, versions in self._acks.items():
+            if peer in self.peers:
+                self.out.append(Send(peer, Ack(versions)))
+        self._acks.clear()
+
+    # --------------------------------------------------------------------------------------------------------- links
+
+    def link_up(self, peer: Origin, now: float) -> None:
+        """A fresh link: both sides say at once what they hold."""
+        self.peers[peer] = Peer(now)
+        self.out.append(Send(peer, self._summary(with_digests=False)))
+
+    def link_down(self, peer: Origin) -> None:
+        """The link is gone, and with it what was known of the peer."""
+        self.peers.pop(peer, None)
+        self._acks.pop(peer, None)
+
+    # ------------------------------------------------------------------------------------------------------ messages
+
+    def on_delta(self, peer: Origin, delta: Delta, now: float) -> None:
+        """Take over what fits; remember what is missing."""
+        if delta.origin == self.me or self.refused(delta.origin):
+            return
+        where = (delta.sworm, delta.origin)
+        replica = self.replica(delta.sworm)
+        moved, gap = replica.receive(delta, replace=where in self._distrusted)
+        if moved:
+            self._distrusted.discard(where)
+            self._touch(delta.sworm)
+            if gone := self._gaps.get(where):
+                self._recheck(where, gone[1], now)
+        elif gap:
+            self._gaps.setdefault(where, (now + self.timing.hold, peer))
+        version = replica.version(delta.origin)
+        if version >= delta.version:
+            self._acks.setdefault(peer, {}).setdefault(delta.sworm, {})[delta.origin] = version
+            self._note(peer, delta.sworm, delta.origin, delta.version)
+
+    def _recheck(self, where: Where, peer: Origin, now: float) -> None:
+        if not self.replica(where[0]).held.get(where[1]):
+            del self._gaps[where]
+
+    def _note(self, peer: Origin, sworm: str, origin: Origin, version: int) -> None:
+        known = self.peers.get(peer)
+        if known is not None:
+            versions = known.known.setdefault(sworm, {})
+            if versions.get(origin, 0) < version:
+                versions[origin] = version
+
+    def on_ack(self, peer: Origin, ack: Ack) -> None:
+        """A peer's copies have reached these versions."""
+        for sworm, versions in ack.versions.items():
+            for origin, version in versions.items():
+                self._note(peer, sworm, origin, version)
+
+    def on_want(self, peer: Origin, want: Want) -> None:
+        """Send a peer what it lacks of one origin, as far as it is here."""
+        replica = self.replicas.get(want.sworm)
+        copy = replica.copies.get(want.origin) if replica else None
+        if copy is None or (copy.version <= want.base and want.base):
+            return
+        for part in pieces(copy.delta(want.sworm, want.origin, want.base), self.piece_size(want.sworm)):
+            self.out.append(Send(peer, part))
+
+    def on_hash(self, peer: Origin, beat: SummaryHash, now: float) -> None:
+        """A heartbeat. Unequal hashes: tell what is held here, so that the peer may ask for it."""
+        known = self.peers.get(peer)
+        if known is None:
+            return
+        known.clock = beat.sent_at
+        known.same = beat.hash == self.summary_hash()
+        if not known.same:
+            self.out.append(Send(peer, self._summary(with_digests=not self._moved)))
+
+    def on_summary(self, peer: Origin, summary: Summary, now: float) -> None:
+        """What a peer holds: ask soon for what is newer there, at once for what contradicts."""
+        self.summaries[peer] = summary
+        for sworm, versions in summary.versions.items():
+            replica = self.replica(sworm)
+            digests = summary.digests.get(sworm, {})
+            for origin, version in versions.items():
+                self._note(peer, sworm, origin, version)
+                if origin == self.me or self.refused(origin):
+                    continue
+                mine = replica.version(origin)
+                if version > mine:
+                    # what is new here as a whole is asked for at once; what is only behind may be on its way
+                    self._gaps.setdefault((sworm, origin), (now + (self.timing.hold if mine else 0), peer))
+                elif version == mine and origin in digests and digests[origin] != replica.digest(origin):
+                    self._distrust(peer, sworm, origin)
+
+    def _distrust(self, peer: Origin, sworm: str, origin: Origin) -> None:
+        where = (sworm, origin)
+        if where in self._distrusted:
+            return
+        self._distrusted.add(where)
+        detail = f"two copies of {origin} differ at one version; this one is replaced from {origin}"
+        self.out.append(Report("repaired", sworm=sworm, node=node_of(self.me), detail=detail))
+        self.out.append(Send(origin if origin in self.peers else peer, Want(sworm, origin, 0)))
+
+    # --------------------------------------------------------------------------------------------------------- beats
+
+    def ask_for_gaps(self, now: float) -> None:
+        """Ask for what is still missing after the hold; it is asked for again until it has come."""
+        for where, (at, peer) in list(self._gaps.items()):
+            if at > now:
+                continue
+            del self._gaps[where]
+            sworm, origin = where
+            source = origin if origin in self.peers else peer
+            if source in self.peers and not self.refused(origin):
+                self.out.append(Send(source, Want(sworm, origin, self.replica(sworm).version(origin))))
+
+    def beat(self, now: float) -> None:
+        """One heartbeat to every peer; where all agree, the logs have done their duty."""
+        self._beats += 1
+        hash_now = self.summary_hash()
+        for peer, known in self.peers.items():
+            self.out.append(Send(peer, SummaryHash(hash_now, int(now * 1_000_000), known.clock)))
+        if not self._moved and self.peers and all(known.same for known in self.peers.values()):
+            for replica in self.replicas.values():
+                for copy in replica.copies.values():
+                    if copy.log:
+                        copy.prune()
+        self._moved = False
+
+    def summary_hash(self) -> bytes:
+        """8 bytes over all versions held, and over the digests when the registry is quiet."""
+        if not self._hash:
+            text = repr([(s, sorted(r.versions().items())) for s, r in sorted(self.replicas.items()) if r.versions()])
+            self._hash = blake2b(text.encode(), digest_size=8).digest()
+        return self._hash
+
+    def _summary(self, with_digests: bool) -> Summary:
+        versions = {sworm: replica.versions() for sworm, replica in self.replicas.items()}
+        if not with_digests:
+            return Summary(versions, {})
+        digests = {
+            sworm: {origin: replica.digest(origin) for origin in versions[sworm]}
+            for sworm, replica in self.replicas.items()
+        }
+        return Summary(versions, digests)
+
+    def compare_digests(self) -> None:
+        """Tell every peer the digests, so that a contradiction at equal versions is found; rarely, it costs the more the larger."""
+        if self.peers and self._beats % DIGEST_BEATS == 0:
+            summary = self._summary(with_digests=True)
+            self.out.extend(Send(peer, summary) for peer in self.peers)
+
+
+def message_kinds() -> frozenset[type[Message]]:
+    """The messages that replication handles itself."""
+    return frozenset({Delta, Ack, Summary, SummaryHash, Want})

@@ -1,0 +1,204 @@
+"""One sworm's registry as one node holds it: a copy of every origin's map, and what is read from all of them together.
+
+Law: entries are only ever added or removed by applying an origin's own versions; reading never changes a copy. A lookup
+(`index`) sees the best-ranked entry among origins that are not `dead`; an entry at a dead origin is no answer, it is work for
+the name's arbiter (`orphans`). Nothing is inferred to be removed: an entry is void only when a "gone up to epoch" says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from registry.core.ids import Origin
+from registry.core.messages import Delta, Versions
+from registry.core.names import GONE, Key, Located, Registration, located, rank
+from registry.core.origin import Changed, VersionedMap
+
+#: Deltas that came too early, kept for each origin at most.
+MAX_HELD = 8
+
+
+class Replica:
+    """The copies of one sworm (or of the directory) and the index over them."""
+
+    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "staged", "sworm")
+
+    def __init__(self, sworm: str) -> None:
+        self.sworm = sworm
+        self.copies: dict[Origin, VersionedMap] = {}
+        self.index: dict[str, Located] = {}
+        self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
+        self.dead: set[Origin] = set()
+        self.changed: set[str] = set()  #: names touched since somebody last took them
+        self.contested: set[str] = set()  #: names with more than one claim, or with a void one
+        self.held: dict[Origin, list[Delta]] = {}
+        self.staged: dict[tuple[Origin, int, int], dict[int, Delta]] = {}
+
+    # ------------------------------------------------------------------------------------------------------ versions
+
+    def copy(self, origin: Origin) -> VersionedMap:
+        """The copy of one origin's map, made empty when there is none."""
+        found = self.copies.get(origin)
+        if found is None:
+            found = self.copies[origin] = VersionedMap()
+        return found
+
+    def version(self, origin: Origin) -> int:
+        """The version at which an origin's map is held; 0: not held."""
+        found = self.copies.get(origin)
+        return found.version if found else 0
+
+    def versions(self) -> Versions:
+        """{origin: version} of all copies."""
+        return {origin: copy.version for origin, copy in self.copies.items() if copy.version}
+
+    def digest(self, origin: Origin) -> bytes:
+        """The digest of one copy, 16 bytes."""
+        return self.copy(origin).digest()
+
+    def entries(self) -> Iterator[tuple[Origin, Key, Any]]:
+        """Every entry of every copy."""
+        for origin, copy in self.copies.items():
+            for key, value in copy.entries.items():
+                yield origin, key, value
+
+    # ------------------------------------------------------------------------------------------------------- changes
+
+    def write(self, origin: Origin, changes: Mapping[Key, Any]) -> bool:
+        """A change set of the own origin; False when it changed nothing."""
+        changed = self.copy(origin).write(changes)
+        self._reindex(origin, changed)
+        return bool(changed)
+
+    def receive(self, delta: Delta, replace: bool = False) -> tuple[bool, bool]:
+        """Take a delta (or a piece of one): (whether a copy moved, whether something is missing before it).
+
+        `replace`: the own copy is distrusted, a whole map of the same version may replace it.
+        """
+        whole = self._assemble(delta)
+        if whole is None:
+            return False, False
+        copy = self.copy(delta.origin)
+        if copy.fits(whole) or (replace and whole.base == 0 and whole.version >= copy.version):
+            self._reindex(delta.origin, copy.apply(whole))
+            self._apply_held(delta.origin)
+            return True, False
+        if whole.base > copy.version:
+            waiting = self.held.setdefault(delta.origin, [])
+            waiting.append(whole)
+            del waiting[:-MAX_HELD]
+            return False, True
+        return False, False
+
+    def _assemble(self, delta: Delta) -> Delta | None:
+        if delta.parts <= 1:
+            return delta
+        key = (delta.origin, delta.base, delta.version)
+        for other in [k for k in self.staged if k[0] == delta.origin and k[2] < delta.version]:
+            del self.staged[other]  # an incomplete set that a newer one overtakes will never be whole
+        parts = self.staged.setdefault(key, {})
+        parts[delta.part] = delta
+        if len(parts) < delta.parts:
+            return None
+        del self.staged[key]
+        changes = [change for number in sorted(parts) for change in parts[number].changes]
+        return delta._replace(changes=changes, part=0, parts=1)
+
+    def _apply_held(self, origin: Origin) -> None:
+        waiting = self.held.pop(origin, None)
+        if not waiting:
+            return
+        copy = self.copy(origin)
+        for delta in sorted(waiting, key=lambda d: d.base):
+            if copy.fits(delta):
+                self._reindex(origin, copy.apply(delta))
+        left = [delta for delta in waiting if delta.base > copy.version]
+        if left:
+            self.held[origin] = left
+
+    def drop(self, origin: Origin) -> None:
+        """Forget an origin whose incarnation is over and none of whose entries is needed."""
+        copy = self.copies.pop(origin, None)
+        self.held.pop(origin, None)
+        self.dead.discard(origin)
+        for key in [k for k in self.staged if k[0] == origin]:
+            del self.staged[key]
+        if copy:
+            self._reindex(origin, dict(copy.entries))
+
+    def set_dead(self, origin: Origin, dead: bool) -> bool:
+        """Take an origin's entries out of the lookups, or back in; False when that was so already."""
+        if (origin in self.dead) == dead:
+            return False
+        (self.dead.add if dead else self.dead.discard)(origin)
+        copy = self.copies.get(origin)
+        for key in list(copy.entries) if copy else ():
+            if isinstance(key, str):
+                self._settle(key)
+        return True
+
+    # --------------------------------------------------------------------------------------------------------- index
+
+    def _reindex(self, origin: Origin, changed: Changed) -> None:
+        copy = self.copies.get(origin)
+        entries = copy.entries if copy else {}
+        for key, before in changed.items():
+            if isinstance(key, str):
+                self._point(origin, key, entries.get(key))
+            elif key[0] == GONE:
+                self._set_gone(key[1], before)
+
+    def _point(self, origin: Origin, name: str, entry: Registration | None) -> None:
+        """The common case, one live claimant, without a look at the other copies."""
+        now = self.index.get(name)
+        alone = (now is None or now.origin == origin) and name not in self.gone
+        if entry is not None and alone and origin not in self.dead and name not in self.contested:
+            self.index[name] = located(origin, entry)
+            self.changed.add(name)
+        else:
+            self._settle(name)
+
+    def _set_gone(self, name: str, _before: Any) -> None:
+        key = (GONE, name)
+        epochs = [copy.entries[key] for copy in self.copies.values() if key in copy.entries]
+        if epochs:
+            self.gone[name] = max(epochs)
+        else:
+            self.gone.pop(name, None)
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        claims = self.claims(name)
+        live = [claim for claim in claims if claim.origin not in self.dead]
+        valid = [claim for claim in live if not self.is_void(name, claim.entry)]
+        (self.contested.add if len(claims) > 1 or len(live) != len(valid) else self.contested.discard)(name)
+        if valid:
+            self.index[name] = max(valid, key=lambda claim: rank(claim.origin, claim.entry))
+        else:
+            self.index.pop(name, None)
+        self.changed.add(name)
+
+    def claims(self, name: str) -> list[Located]:
+        """Every entry of a name, at whichever origin, dead ones too."""
+        found = [(origin, copy.entries.get(name)) for origin, copy in self.copies.items()]
+        return [located(origin, entry) for origin, entry in found if entry is not None]
+
+    def is_void(self, name: str, entry: Registration) -> bool:
+        """Whether a "gone up to epoch" covers this entry."""
+        return entry.epoch <= self.gone.get(name, -1)
+
+    def highest_epoch(self, name: str) -> int:
+        """The highest epoch of a name known here, of whichever fate; 0: the name is new."""
+        now = self.index.get(name)
+        if now is not None and name not in self.contested:
+            return now.entry.epoch
+        return max([self.gone.get(name, 0), *(claim.entry.epoch for claim in self.claims(name))])
+
+    def orphans(self, origin: Origin) -> list[tuple[str, Registration]]:
+        """The entries of a dead origin that no live entry and no "gone" supersedes: work for the arbiters."""
+        copy = self.copies.get(origin)
+        if copy is None:
+            return []
+        names = ((key, value) for key, value in copy.entries.items() if isinstance(key, str))
+        return [(name, entry) for name, entry in names if name not in self.index and not self.is_void(name, entry)]
