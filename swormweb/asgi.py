@@ -17,8 +17,8 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import re_path  # noqa: E402
+from registry.consumers import websocket_urlpatterns  # noqa: E402
 
-from registry import consumers  # noqa: E402
 from swormweb import static  # noqa: E402
 
 application = ProtocolTypeRouter(
@@ -26,9 +26,9 @@ application = ProtocolTypeRouter(
         "http": URLRouter(
             [
                 re_path(r"^static/", static.application(settings.STATIC_ROOT, settings.STATIC_URL)),
-                re_path(r"", pages),
+                re_path(r"", pages),  # type: ignore[arg-type]  # Channels' routes lead to applications
             ]
         ),
-        "websocket": AuthMiddlewareStack(URLRouter(consumers.websocket_urlpatterns)),
+        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
     }
 )

@@ -1,7 +1,7 @@
 """The settings that come from the environment: their names, defaults, and what a good value is.
 
-Law: pure. `read` turns a mapping into one frozen value or raises `BadSetting`, whose message names the setting, the value
-and what would be right; a secret's value is never repeated. Nothing else in the project reads a setting from
+Law: pure. `read` turns a mapping into one frozen value or raises `BadSetting`, whose message names the setting, the
+value and what would be right; a secret's value is never repeated. Nothing else in the project reads a setting from
 `os.environ`, and no value is accepted and ignored.
 """
 

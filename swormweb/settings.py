@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONE, NONCE, SELF
+from csp.constants import NONCE, NONE, SELF
 
 from swormweb import environ
 

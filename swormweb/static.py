@@ -18,7 +18,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 _HASHED = re.compile(r"\.[0-9a-f]{12}\.")
 
 
-class HashedFiles(CompressedManifestStaticFilesStorage):
+class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # its package has no types
     """Static files under hashed names, compressed beforehand; the imports of JavaScript modules are rewritten too."""
 
     support_js_module_import_aggregation = True
@@ -36,4 +36,4 @@ def _is_immutable(path: str, url: str) -> bool:
 def application(root: Path, prefix: str) -> Any:
     """An ASGI application that serves the files below `root` at the URL path `prefix`."""
     files = WhiteNoise(_not_found, root=str(root), prefix=prefix, immutable_file_test=_is_immutable)
-    return WsgiToAsgi(files)
+    return WsgiToAsgi(files)  # type: ignore[no-untyped-call]
