@@ -219,9 +219,22 @@ class Member:
         """The other members that run processes and are in reach: one of them must have merged what is acknowledged."""
         return [origin for origin in self.view.agreeing if origin != self.origin and origin in self._reached]
 
+    def states(self, origin: Origin) -> bool:
+        """Whether what an origin says of definitions will stay: it is there, or departed without being over."""
+        return origin not in self.dead
+
     def is_over(self, origin: Origin) -> bool:
         """Whether this incarnation was ended here for good, so that nothing of it may come back."""
         return incarnation_of(origin) <= self.ended(node_of(origin)) and origin not in self.directory
+
+    def has_not_left(self, origin: Origin) -> bool:
+        """Whether a dead incarnation neither left nor was followed by a newer one: it may run yet, out of reach."""
+        record = record_of(self.directory, origin)
+        if record is None or record.status not in AGREEING:
+            return False
+        return not any(
+            node_of(o) == node_of(origin) and incarnation_of(o) > incarnation_of(origin) for o in self.directory
+        )
 
     def ended(self, node: str) -> int:
         """The highest incarnation of a node name that is over; 0: none."""
@@ -505,7 +518,7 @@ class Member:
         self._refused.discard(origin)
         self.repair.summaries.pop(origin, None)
         own = self.directory[self.origin].entries
-        stale = {(kind, origin): None for kind in (SUSPECT, DEAD) if (kind, origin) in own}
+        stale: dict[Key, None] = {(kind, origin): None for kind in (SUSPECT, DEAD) if (kind, origin) in own}
         if stale:
             self.write(DIRECTORY, stale)
         self.out.append(

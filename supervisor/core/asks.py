@@ -1,0 +1,180 @@
+"""The caller's side of a claim: it asks the name's arbiter until there is an answer, and answers its own caller once.
+
+Law: every ask ends in exactly one `Reply`, at its deadline at the latest. An answer is passed on only when this node's own copy
+holds what it speaks of (so that the caller reads its own write and one more node has the entry), or, for an entry of this node,
+when one other live node has acknowledged it. A claim is asked again with the same id; the arbiter answers it once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from registry.core.ids import Origin
+from registry.core.member import FOREVER
+from registry.core.messages import Ack, Claim, Delta, Verdict
+from supervisor.core.context import Context
+from supervisor.core.events import Asked, Reply
+
+RETRY_DELAY = 0.02  #: seconds before a claim that was told to retry is sent again
+
+
+@dataclass(slots=True)
+class Ask:
+    """One wish that has not been answered."""
+
+    asked: Asked
+    requests: list[str] = field(default_factory=list)
+    sent_to: Origin = ""
+    resend_at: float = 0.0
+    verdict: Verdict | None = None
+
+
+class Asks:
+    """The open asks of one node."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.open: dict[str, Ask] = {}  #: by claim id
+        self.check_at = FOREVER  #: no ask is due before
+        self.merging: dict[tuple[str, Origin], list[Ask]] = {}  #: answered, until the copy has reached the version
+
+    def ask(self, asked: Asked) -> None:
+        """Take on a wish; a wish with a claim id that is open already joins it."""
+        known = self.open.get(asked.claim)
+        if known is not None:
+            known.requests.append(asked.request)
+            return
+        if asked.sworm not in self.context.definitions:
+            detail = f"no sworm {asked.sworm!r} is defined here"
+            self.context.reply(Reply(asked.request, "refused", problem="unknown_sworm", detail=detail))
+            return
+        ask = self.open[asked.claim] = Ask(asked, [asked.request])
+        self._route(ask)
+
+    def _route(self, ask: Ask) -> None:
+        context, asked = self.context, ask.asked
+        arbiter = context.placement.arbiter(asked.sworm, asked.name)
+        ask.resend_at = context.now + context.config.resend
+        ask.sent_to = arbiter
+        self._check_by(ask)
+        if not arbiter:
+            if context.member.ready:
+                self._finish(
+                    ask,
+                    Verdict(asked.claim, "refused", "", 0, "", 0, "no_node", f"no node that is up hosts {asked.sworm}"),
+                )
+            return
+        known = context.replica(asked.sworm).highest_epoch(asked.name)
+        claim = Claim(
+            asked.claim, asked.kind, asked.sworm, asked.name, asked.spec, known, asked.pid, asked.to,
+            context.definitions[asked.sworm].revision, int(asked.deadline * 1000),
+        )  # fmt: skip
+        context.send(arbiter, claim)
+
+    # -------------------------------------------------------------------------------------------------------- answers
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """The arbiter has spoken."""
+        ask = self.open.get(verdict.id)
+        if ask is None or ask.verdict is not None:
+            return
+        if verdict.result == "retry":
+            ask.resend_at = min(ask.resend_at, self.context.now + RETRY_DELAY)
+            self._check_by(ask)
+        elif not verdict.origin or self.merged(ask.asked.sworm, verdict.origin, verdict.version):
+            self._finish(ask, verdict)
+        else:
+            ask.verdict = verdict
+            self.merging.setdefault((ask.asked.sworm, verdict.origin), []).append(ask)
+
+    def merged(self, sworm: str, origin: Origin, version: int) -> bool:
+        """Whether what stands at an origin's version is held by one more node than its host."""
+        member = self.context.member
+        if origin != self.context.me:
+            return member.replica(sworm).version(origin) >= version or member.is_over(origin)
+        others = member.others_alive()
+        return not others or any(member.repair.acknowledged(peer, sworm) >= version for peer in others)
+
+    def on_delta(self, delta: Delta) -> None:
+        """A copy may have moved: answer those who waited for it."""
+        self._recheck(delta.sworm, delta.origin)
+
+    def on_ack(self, ack: Ack) -> None:
+        """A peer has merged something of ours."""
+        for sworm in ack.versions:
+            self._recheck(sworm, self.context.me)
+
+    def _recheck(self, sworm: str, origin: Origin) -> None:
+        waiting = self.merging.get((sworm, origin))
+        if not waiting:
+            return
+        still = []
+        for ask in waiting:
+            assert ask.verdict is not None
+            if self.merged(sworm, origin, ask.verdict.version):
+                self._finish(ask, ask.verdict)
+            else:
+                still.append(ask)
+        if still:
+            self.merging[sworm, origin] = still
+        else:
+            self.merging.pop((sworm, origin), None)
+
+    def _finish(self, ask: Ask, verdict: Verdict) -> None:
+        self.open.pop(ask.asked.claim, None)
+        for request in ask.requests:
+            self.context.reply(
+                Reply(request, verdict.result, verdict.pid, verdict.epoch, verdict.origin, verdict.version, verdict.problem,
+                      verdict.detail)
+            )  # fmt: skip
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    def view_changed(self) -> None:
+        """Who decides may have changed, and who must acknowledge: look at every open ask again."""
+        for sworm, origin in list(self.merging):
+            self._recheck(sworm, origin)
+        for ask in list(self.open.values()):
+            arbiter = self.context.placement.arbiter(ask.asked.sworm, ask.asked.name)
+            lost = ask.verdict is not None and ask.verdict.origin in self.context.member.dead
+            if lost or (ask.verdict is None and arbiter != ask.sent_to):
+                self._unmerge(ask)
+                self._route(ask)
+
+    def _unmerge(self, ask: Ask) -> None:
+        if ask.verdict is not None:
+            waiting = self.merging.get((ask.asked.sworm, ask.verdict.origin), [])
+            if ask in waiting:
+                waiting.remove(ask)
+            ask.verdict = None
+
+    def tick(self) -> None:
+        """Send again what has had no answer; give up what is too late."""
+        now = self.context.now
+        if now < self.check_at:
+            return
+        self.check_at = FOREVER
+        for ask in list(self.open.values()):
+            if now >= ask.asked.deadline:
+                self._give_up(ask)
+                continue
+            if now >= ask.resend_at:
+                ask.resend_at = now + self.context.config.resend
+                if ask.verdict is None:
+                    self._route(ask)
+            self._check_by(ask)
+
+    def _check_by(self, ask: Ask) -> None:
+        self.check_at = min(self.check_at, ask.resend_at, ask.asked.deadline)
+
+    def _give_up(self, ask: Ask) -> None:
+        arbiter = ask.sent_to
+        self._unmerge(ask)
+        if arbiter:
+            detail = (
+                f"{arbiter} decides about this name and did not answer in time; whether it took effect, a lookup tells"
+            )
+            self._finish(ask, Verdict(ask.asked.claim, "no_answer", "", 0, "", 0, "no_answer", detail))
+        else:
+            detail = f"no node that is up hosts {ask.asked.sworm}"
+            self._finish(ask, Verdict(ask.asked.claim, "refused", "", 0, "", 0, "no_node", detail))

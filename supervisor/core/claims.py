@@ -1,0 +1,275 @@
+"""The arbiter's side of a claim: one at a time for each name.
+
+Law: claims are served only while the member is `ready` (everybody in the view reported it, and what they reported is held here);
+until then they wait, and they wait no longer than their deadline. A claim about a name that is busy queues behind. Equal claim ids
+get equal answers. An entry left by a departed node is restored, or declared gone, before any claim to its name is answered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from registry.core.directory import UP
+from registry.core.events import Report
+from registry.core.ids import Origin
+from registry.core.member import FOREVER
+from registry.core.messages import Claim, Order, OrderDone, Verdict
+from registry.core.names import GONE, MOVED, Located, Registration
+from supervisor.core.context import Context
+from supervisor.core.process import Process
+from supervisor.core.spec import TEMPORARY
+from supervisor.core.supervision import Supervision
+
+Slot = tuple[str, str]  # (sworm, name)
+
+#: Answers remembered for claims that are asked again.
+MAX_ANSWERS = 4_096
+
+
+@dataclass(slots=True)
+class Pending:
+    """A claim and who asked."""
+
+    sender: Origin
+    claim: Claim
+
+
+@dataclass(slots=True)
+class Ordered:
+    """An order that a host has not answered."""
+
+    pending: Pending
+    order: Order
+    host: Origin
+    resend_at: float
+
+
+class Arbiter:
+    """Decides about the names whose arbiter this node is."""
+
+    def __init__(self, context: Context, supervision: Supervision) -> None:
+        self.context = context
+        self.supervision = supervision
+        self.busy: dict[Slot, deque[Pending]] = {}
+        self.waiting: list[Pending] = []  #: until the view is agreed
+        self.orders: dict[str, Ordered] = {}
+        self.answers: dict[str, Verdict] = {}
+        self.check_at = FOREVER
+        self.restore_due = False
+        self._order_number = 0
+
+    # --------------------------------------------------------------------------------------------------------- claims
+
+    def receive(self, sender: Origin, claim: Claim) -> None:
+        """A claim has come, perhaps again."""
+        known = self.answers.get(claim.id)
+        if known is not None:
+            self.context.send(sender, known)
+            return
+        if claim.deadline <= self.context.now * 1000:
+            return
+        pending = Pending(sender, claim)
+        if not self.context.member.ready:
+            if all(other.claim.id != claim.id for other in self.waiting):
+                self.waiting.append(pending)
+            return
+        slot = (claim.sworm, claim.name)
+        queue = self.busy.get(slot)
+        if queue is None:
+            self._begin(slot, pending)
+        elif all(other.claim.id != claim.id for other in queue):
+            queue.append(pending)
+
+    def _begin(self, slot: Slot, pending: Pending) -> None:
+        context, claim = self.context, pending.claim
+        if claim.id in self.answers:
+            context.send(pending.sender, self.answers[claim.id])
+            return
+        if claim.deadline <= context.now * 1000:
+            return
+        definition = context.definitions.get(claim.sworm)
+        if context.placement.arbiter(*slot) != context.me or definition is None or definition.revision < claim.revision:
+            self._answer(pending, "retry")
+            return
+        best = context.best(*slot)
+        if best is None:
+            best = self._restore(slot)
+        if claim.kind == "register":
+            self._register(slot, pending, best)
+        elif best is None:
+            self._answer(
+                pending, "not_registered", origin=context.me, version=context.replica(claim.sworm).version(context.me)
+            )
+        else:
+            self._command(slot, pending, best)
+
+    def _register(self, slot: Slot, pending: Pending, best: Located | None) -> None:
+        context, claim = self.context, pending.claim
+        if best is not None:
+            result = "started" if best.entry.claim == claim.id else "already_started"
+            version = context.replica(claim.sworm).version(best.origin)
+            self._answer(pending, result, best.pid, best.entry.epoch, best.origin, version)
+            return
+        if claim.spec is None:
+            self._answer(pending, "refused", problem="start_failed", detail="a registration needs a target")
+            return
+        epoch = context.member.clock.stamp(
+            context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
+        )
+        self.busy[slot] = deque()
+
+        def then(process: Process, ok: bool, code: str, detail: str) -> None:
+            version = context.replica(claim.sworm).version(context.me)
+            if ok:
+                self._answer(pending, "started", process.pid, process.epoch, context.me, version)
+            else:
+                self._answer(pending, "refused", "", 0, context.me, version, code, detail)
+            self._release(slot)
+
+        self.supervision.launch(claim.sworm, claim.name, claim.spec, epoch, claim.id, context.majority(), then)
+
+    def _answer(
+        self, pending: Pending, result: str, pid: str = "", epoch: int = 0, origin: Origin = "", version: int = 0,
+        problem: str = "", detail: str = "",
+    ) -> None:  # fmt: skip
+        verdict = Verdict(pending.claim.id, result, pid, epoch, origin, version, problem, detail)
+        if result != "retry":
+            if len(self.answers) >= MAX_ANSWERS:
+                del self.answers[next(iter(self.answers))]
+            self.answers[pending.claim.id] = verdict
+        self.context.send(pending.sender, verdict)
+
+    def _release(self, slot: Slot) -> None:
+        queue = self.busy.pop(slot, None)
+        while queue and slot not in self.busy:
+            self._begin(slot, queue.popleft())
+        if queue:
+            self.busy[slot].extend(queue)
+
+    # --------------------------------------------------------------------------------------------------------- orders
+
+    def _command(self, slot: Slot, pending: Pending, best: Located) -> None:
+        """Unregister, restart, move: the host does it, by order."""
+        context, claim = self.context, pending.claim
+        if claim.pid and claim.pid != best.pid:
+            version = context.replica(claim.sworm).version(best.origin)
+            self._answer(pending, "not_registered", best.pid, best.entry.epoch, best.origin, version)
+            return
+        target = ""
+        if claim.kind == "move":
+            target = context.placement.target(*slot, claim.to, best.origin)
+            if not target:
+                wanted = claim.to or "another node"
+                detail = f"{wanted} takes no process of {claim.sworm} now, or already runs {claim.name!r}"
+                self._answer(pending, "refused", best.pid, problem="no_node", detail=detail)
+                return
+        self._order_number += 1
+        epoch = context.new_epoch(*slot) if claim.kind == "move" else 0
+        order = Order(
+            f"{context.me}/{self._order_number}", self._order_number, claim.kind, claim.sworm, claim.name, None, epoch,
+            best.pid, context.member.view.id, claim.deadline, context.majority(), target,
+        )  # fmt: skip
+        self.busy.setdefault(slot, deque())
+        resend_at = context.now + context.config.resend
+        self.orders[order.id] = Ordered(pending, order, best.origin, resend_at)
+        self._check_by(resend_at)
+        context.send(best.origin, order)
+
+    def on_order_done(self, done: OrderDone) -> None:
+        """A host has answered an order."""
+        ordered = self.orders.pop(done.id, None)
+        if ordered is None:
+            return
+        slot = (ordered.order.sworm, ordered.order.name)
+        if done.result == "retry":
+            self._answer(ordered.pending, "retry")
+        else:
+            self._answer(
+                ordered.pending, done.result, done.pid, done.epoch, done.origin, done.version, done.problem, done.detail
+            )
+        self._release(slot)
+
+    # -------------------------------------------------------------------------------------------------------- restore
+
+    def restore_all(self) -> None:
+        """Bring back what departed nodes ran, as far as this node decides about it."""
+        context = self.context
+        for sworm in list(context.member.replicas):
+            replica = context.replica(sworm)
+            for origin in sorted(replica.dead):
+                for name, _ in replica.orphans(origin):
+                    slot = (sworm, name)
+                    if context.placement.arbiter(sworm, name) == context.me and slot not in self.busy:
+                        self._restore(slot)
+
+    def _restore(self, slot: Slot) -> Located | None:
+        """The entry of a name that only departed nodes claim: restarted here, or declared gone."""
+        context = self.context
+        sworm, name = slot
+        replica = context.replica(sworm)
+        claims = [claim for claim in replica.claims(name) if not replica.is_void(name, claim.entry)]
+        if not claims or sworm not in context.definitions or slot in context.targets:
+            return None
+        last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin))
+        if last.entry.state == MOVED and self._will_open(last.entry):
+            return last
+        spec = last.entry.spec
+        if spec is None or context.definitions[sworm].restart == TEMPORARY:
+            context.member.write(sworm, {(GONE, name): last.entry.epoch})
+            context.out.append(
+                Report("lost", sworm, name, last.pid, context.member.node, "its node departed", last.entry.epoch)
+            )
+            return None
+        epoch = context.new_epoch(sworm, name)
+        process = self.supervision.launch(
+            sworm, name, spec, epoch, last.entry.claim, context.majority(), restarts=last.entry.restarts + 1
+        )
+        context.report("rehomed", process, f"{last.pid} departed with its node")
+        return context.best(sworm, name)
+
+    def _will_open(self, entry: Registration) -> bool:
+        """A committed move whose target is alive: the target opens it when it sees the entry."""
+        record = next((m.record for m in self.context.member.members() if m.origin == entry.to), None)
+        return entry.to not in self.context.member.dead and record is not None and record.status == UP
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    def view_changed(self) -> None:
+        """Orders of the old view are void; what waited for agreement is served when it is there."""
+        self.restore_due = True
+        for order_id, ordered in list(self.orders.items()):
+            if ordered.host in self.context.member.dead:
+                del self.orders[order_id]
+                self._answer(ordered.pending, "retry")
+                self._release((ordered.order.sworm, ordered.order.name))
+
+    def serve(self) -> None:
+        """To be called whenever the member is ready: serve what waited, restore what departed."""
+        if self.restore_due:
+            self.restore_due = False
+            self.restore_all()
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for pending in waiting:
+                self.receive(pending.sender, pending.claim)
+
+    def _check_by(self, at: float) -> None:
+        self.check_at = min(self.check_at, at)
+
+    def tick(self) -> None:
+        """Give orders again that were not answered; give up those that nobody waits for any more."""
+        now = self.context.now
+        if now < self.check_at:
+            return
+        self.check_at = FOREVER
+        self.waiting = [pending for pending in self.waiting if pending.claim.deadline > now * 1000]
+        for order_id, ordered in list(self.orders.items()):
+            if ordered.order.deadline <= now * 1000:
+                del self.orders[order_id]
+                self._release((ordered.order.sworm, ordered.order.name))
+                continue
+            if now >= ordered.resend_at:
+                ordered.resend_at = now + self.context.config.resend
+                self.context.send(ordered.host, ordered.order)
+            self._check_by(ordered.resend_at)

@@ -1,0 +1,176 @@
+"""Two processes of one name met: the one that ranks lower freezes, offers its state, stops and is gone.
+
+Law: the loser is found by rank alone, at each merge that touches the name and at every housekeeping. It accepts no message from the
+moment it knows. Its state reaches the winner at most once, under its pid. When the winner departs first, the loser is looked
+at anew: it may have become the winner. Nothing here blocks anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from registry.core.ids import Origin, Pid, serial_of
+from registry.core.messages import Resolve, Resolved
+from registry.core.names import Located
+from supervisor.core.context import Context
+from supervisor.core.events import FreezeGate, GiveState, OpenGate, TakeState
+from supervisor.core.handoff import Handoffs
+from supervisor.core.process import (
+    FREEZING,
+    LOSING,
+    MOVED_PHASE,
+    OFFERING,
+    RUNNING,
+    STOPPING,
+    Process,
+)
+from supervisor.core.supervision import Supervision
+
+_REMEMBERED = 4_096  #: losers whose state was taken
+
+#: Seconds after which a loser stops waiting for its state to be taken.
+PATIENCE = 5.0
+
+
+class Conflicts:
+    """Both sides of the conflicts of one node's processes."""
+
+    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs) -> None:
+        self.context = context
+        self.supervision = supervision
+        self.handoffs = handoffs
+        self.losing: dict[int, Loser] = {}
+        self.taken: dict[Pid, bool] = {}  #: loser -> whether its state has been applied
+
+    # ---------------------------------------------------------------------------------------------------------- loser
+
+    def check(self, sworm: str, names: Iterable[str]) -> None:
+        """Compare the own processes among these names with whatever else claims them."""
+        replica = self.context.replica(sworm)
+        if not replica.contested:
+            return
+        for name in names:
+            if name in replica.contested:
+                process = self.context.hosted.get((sworm, name))
+                if process is not None:
+                    self._check_one(process, replica.index.get(name))
+
+    def _check_one(self, process: Process, best: Located | None) -> None:
+        if process.phase in (STOPPING, MOVED_PHASE) or (best is not None and best.pid == process.pid):
+            return
+        if process.serial in self.losing:
+            return
+        if process.phase in (FREEZING, OFFERING):
+            self.handoffs.abort(process, "its name is held by another process")
+        if best is None or process.phase != RUNNING or not process.alive:
+            self._lose(process, best)
+            self._stop(process, best)
+            return
+        self._lose(process, best)
+        process.enter(LOSING)
+        self.context.out.append(FreezeGate(process.serial))
+        definition = self.supervision.definition(process)
+        if definition.handoff:
+            self.losing[process.serial] = Loser(process, best.pid, best.origin, self.context.now + PATIENCE)
+            self.context.out.append(TakeState(process.serial, definition.handoff_timeout_ms / 1000))
+        else:
+            self._stop(process, best)
+
+    def _lose(self, process: Process, best: Located | None) -> None:
+        if best is None:
+            self.context.report("conflict", process, f"{process.pid} is void: its name was ended up to a later epoch")
+            return
+        rule = "majority" if best.entry.majority != process.majority else "epoch"
+        detail = (
+            f"{best.pid} (epoch {best.entry.epoch}, majority {best.entry.majority}) outranks "
+            f"{process.pid} (epoch {process.epoch}, majority {process.majority}) by {rule}"
+        )
+        self.context.report("conflict", process, detail)
+
+    def _stop(self, process: Process, best: Located | None) -> None:
+        self.losing.pop(process.serial, None)
+        self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
+
+    def state_taken(self, serial: int, state: bytes, stateful: bool) -> None:
+        """The loser's state: offer it to the winner."""
+        loser = self.losing.get(serial)
+        if loser is None:
+            return
+        if not stateful:
+            self._stop(loser.process, self.context.best(loser.process.sworm, loser.process.name))
+            return
+        loser.state, loser.has_state = state, True
+        self._offer(loser)
+
+    def _offer(self, loser: Loser) -> None:
+        process = loser.process
+        loser.resend_at = self.context.now + self.context.config.resend
+        message = Resolve(process.sworm, process.name, loser.winner, process.pid, loser.state, True)
+        self.context.send(loser.winner_origin, message)
+
+    def on_resolved(self, message: Resolved) -> None:
+        """The winner has it, or there is nobody to take it: stop."""
+        serial = serial_of(message.loser)
+        loser = self.losing.get(serial)
+        if loser is not None:
+            self._stop(loser.process, self.context.best(message.sworm, message.name))
+
+    # --------------------------------------------------------------------------------------------------------- winner
+
+    def on_resolve(self, sender: Origin, message: Resolve) -> None:
+        """A loser's state, perhaps again."""
+        process = self.context.hosted.get((message.sworm, message.name))
+        done = self.taken.get(message.loser)
+        if process is None or process.pid != message.winner or not process.alive or done:
+            self.context.send(sender, Resolved(message.sworm, message.name, message.loser))
+        elif done is None:
+            if len(self.taken) >= _REMEMBERED:
+                del self.taken[next(iter(self.taken))]
+            self.taken[message.loser] = False
+            self.context.out.append(GiveState(process.serial, message.loser, message.state))
+
+    def state_given(self, serial: int, loser: Pid, problem: str) -> None:
+        """`resolve_conflict` ran; the loser asks again and is answered, or is told now."""
+        self.taken[loser] = True
+        process = self.context.processes.get(serial)
+        if process is None:
+            return
+        if problem:
+            self.context.report("conflict", process, f"the state of {loser} was not taken: {problem}")
+        origin = loser.rpartition(".")[0]
+        self.context.send(origin, Resolved(process.sworm, process.name, loser))
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    def tick(self) -> None:
+        """Offer again, look again at losers whose winner departed, stop those that waited long enough."""
+        for loser in list(self.losing.values()):
+            process = loser.process
+            best = self.context.best(process.sworm, process.name)
+            if best is not None and best.pid == process.pid:
+                del self.losing[process.serial]
+                process.enter(RUNNING)
+                self.context.out.append(OpenGate(process.serial))
+            elif self.context.now >= loser.until or best is None:
+                self._stop(process, best)
+            elif loser.has_state and (self.context.now >= loser.resend_at or best.pid != loser.winner):
+                loser.winner, loser.winner_origin = best.pid, best.origin
+                self._offer(loser)
+        for sworm, replica in list(self.context.member.replicas.items()):
+            if replica.contested:
+                self.check(sworm, list(replica.contested))
+
+
+class Loser:
+    """A frozen process that waits for its state to be taken."""
+
+    __slots__ = ("has_state", "process", "resend_at", "state", "until", "winner", "winner_origin")
+
+    def __init__(self, process: Process, winner: Pid, winner_origin: Origin, until: float) -> None:
+        self.process = process
+        self.winner = winner
+        self.winner_origin = winner_origin
+        self.until = until
+        self.state = b""
+        self.has_state = False
+        self.resend_at = 0.0

@@ -1,0 +1,103 @@
+"""Which definition of each sworm this node obeys.
+
+Law: the highest revision that any origin of the directory states wins; a deletion is a revision too. A definition that came with a
+command is written into the own map, so that the others learn it, until another origin states it as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry.core.directory import DEFINITION
+from registry.core.events import Report
+from registry.core.messages import DIRECTORY
+from registry.core.names import Key
+from supervisor.core.context import Context
+from supervisor.core.spec import Definition, check
+
+
+def to_wire(definition: Definition) -> tuple[Any, ...]:
+    """A definition as it stands in a map: plain values only."""
+    return tuple(definition._replace(allowed_modules=tuple(definition.allowed_modules)))
+
+
+def from_wire(value: Any) -> Definition | None:
+    """A definition from a map; None when this version cannot obey it."""
+    try:
+        definition = Definition(*value)
+        definition = definition._replace(allowed_modules=tuple(definition.allowed_modules))
+    except (TypeError, ValueError):
+        return None
+    return None if check(definition) else definition
+
+
+class Definitions:
+    """Keeps `context.definitions` at what the directory says."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._seen: dict[str, Any] = {}
+        self._refused: set[tuple[str, int]] = set()
+
+    def define(self, definition: Definition, publish: bool) -> None:
+        """A definition came with a command."""
+        known = self._seen.get(definition.name)
+        if publish and (known is None or known[1] < definition.revision) and not check(definition):
+            self.context.member.write(DIRECTORY, {(DEFINITION, definition.name): to_wire(definition)})
+            self.reload()
+
+    def reload(self) -> bool:
+        """Read the directory again; True when something changed."""
+        best: dict[str, Any] = {}
+        copies = self.context.member.directory
+        for copy in copies.values():
+            for key, value in copy.entries.items():
+                if key[0] == DEFINITION and (key[1] not in best or value[1] > best[key[1]][1]):
+                    best[key[1]] = value
+        self._tidy(best)
+        if best == self._seen:
+            return False
+        self._seen = best
+        self._adopt(best)
+        return True
+
+    def _tidy(self, best: dict[str, Any]) -> None:
+        me = self.context.me
+        copies = self.context.member.directory
+        spare: dict[Key, Any] = {}
+        for key in list(copies[me].entries):
+            if key[0] == DEFINITION and any(
+                copy.entries[key][1] >= best[key[1]][1]
+                for origin, copy in copies.items()
+                if origin != me and key in copy.entries and self.context.member.states(origin)
+            ):
+                spare[key] = None
+        if spare:
+            self.context.member.write(DIRECTORY, spare)
+
+    def _adopt(self, best: dict[str, Any]) -> None:
+        context = self.context
+        adopted: dict[str, Definition] = {}
+        for name, value in best.items():
+            definition = from_wire(value)
+            if definition is None:
+                self._refuse(name, value)
+                if name in context.definitions:
+                    adopted[name] = context.definitions[name]
+            elif not definition.deleted:
+                adopted[name] = definition
+        context.definitions.clear()
+        context.definitions.update(adopted)
+        member = context.member
+        member.piece_sizes = {name: definition.max_sync_size for name, definition in adopted.items()}
+        intervals = [definition.sync_interval_ms / 1000 for definition in adopted.values()]
+        member.sync_interval = min([member.timing.heartbeat, *intervals])
+
+    def _refuse(self, name: str, value: Any) -> None:
+        mark = (name, int(value[1]))
+        if mark not in self._refused:
+            self._refused.add(mark)
+            detail = f"revision {value[1]} of this definition has something that this node cannot obey; it keeps the last one"
+            self.context.out.append(
+                Report("definition_refused", sworm=name, node=self.context.member.node, detail=detail)
+            )

@@ -1,0 +1,148 @@
+"""A node empties itself: it hands every process over, and only then says so.
+
+Law: a draining node is in no view and takes nothing new; it is done when it holds no process, or at its deadline, with the names
+that it leaves behind. Those keep their entries, so that the arbiters of the others restore them, without state.
+"""
+
+from __future__ import annotations
+
+from registry.core.directory import CORDONED, DRAINING, LEFT, UP
+from registry.core.messages import DIRECTORY
+from supervisor.core.asks import Asks
+from supervisor.core.context import Context
+from supervisor.core.events import Asked, BounceGate, Drained, Reply, StopWorker
+from supervisor.core.process import MOVED_PHASE, PREPARED, PREPARING, STOPPING, Process
+
+#: Seconds between two attempts for a process that could not move.
+RETRY = 0.1
+
+#: Seconds that workers get to end, and the others to hear of the leave, after everything else is done.
+GRACE = 2.0
+
+
+class Drain:
+    """The drain of one node, from the wish to the end."""
+
+    def __init__(self, context: Context, asks: Asks) -> None:
+        self.context = context
+        self.asks = asks
+        self.leave = True
+        self.deadline = 0.0
+        self.moving: dict[str, float] = {}  #: (sworm/name's pid) -> when it may be tried again; inf: under way
+        self.left_behind: tuple[tuple[str, str], ...] = ()
+        self.said = False
+        self._attempt = 0
+        self._gave_up = False
+        self._leave_version = 0
+        self._leave_by = 0.0
+
+    def begin(self, deadline: float, leave: bool) -> None:
+        """Start, or change the deadline of a drain under way."""
+        self.context.draining = True
+        self.leave = self.leave and leave if self.deadline else leave
+        self.deadline = deadline
+        self.said = False
+        self.context.member.set_status(DRAINING)
+
+    def cordon(self, on: bool) -> None:
+        """Take no new processes, or take them again; also ends the state in which a drain left the node."""
+        status = self.context.member.record.status
+        if status in (UP, CORDONED, DRAINING):
+            self.context.draining = False
+            self.deadline = 0.0
+            self.context.member.set_status(CORDONED if on else UP)
+
+    # ----------------------------------------------------------------------------------------------------------- work
+
+    def advance(self) -> None:
+        """Move what can be moved now; finish when nothing is left."""
+        context = self.context
+        if not context.draining or self._leave_version:
+            self._leave()
+            return
+        here = [p for p in context.processes.values() if p.phase not in (PREPARING, PREPARED)]
+        if not here:
+            self._empty()
+        elif context.now >= self.deadline or self._alone():
+            self._give_up(here)
+        elif context.member.ready:
+            self._move_some(here)
+
+    def _alone(self) -> bool:
+        return self.context.member.ready and not any(o != self.context.me for o, _ in self.context.member.view.hosts)
+
+    def _move_some(self, here: list[Process]) -> None:
+        context = self.context
+        room = context.config.drain_width - sum(1 for at in self.moving.values() if at == float("inf"))
+        for process in here:
+            if room <= 0:
+                return
+            if process.phase in (STOPPING, MOVED_PHASE) or self.moving.get(process.pid, 0.0) > context.now:
+                continue
+            room -= 1
+            self._move(process)
+
+    def _move(self, process: Process) -> None:
+        context = self.context
+        self._attempt += 1
+        request = f"drain/{process.pid}/{self._attempt}"
+        self.moving[process.pid] = float("inf")
+
+        def then(reply: Reply) -> None:
+            self.moving[process.pid] = context.now + RETRY
+
+        context.callbacks[request] = then
+        deadline = min(self.deadline, context.now + context.config.move_timeout)
+        self.asks.ask(
+            Asked(request, "move", process.sworm, process.name, deadline, f"{context.me}/{request}", pid=process.pid)
+        )
+
+    # ------------------------------------------------------------------------------------------------------------ end
+
+    def _give_up(self, here: list[Process]) -> None:
+        """The deadline: a node that stays keeps what is left; one that leaves stops it, and leaves the entries behind for the
+        arbiters of the others to restore."""
+        if not self.leave:
+            self.left_behind = tuple(sorted((p.sworm, p.name) for p in here))
+            self._say()
+            return
+        if not self._gave_up:
+            self._gave_up = True
+            self.left_behind = tuple(sorted((p.sworm, p.name) for p in here))
+            self._leave_by = self.context.now + GRACE
+            for process in here:
+                self.context.report("stopped", process, "its node was drained and it could not be handed over")
+                process.after_stop = "left"
+                if process.alive and process.phase != STOPPING:
+                    self.stop(process)
+        if all(not process.alive for process in here) or self.context.now >= self._leave_by:
+            self._empty()
+
+    def stop(self, process: Process) -> None:
+        """Stop a worker whose entry stays."""
+        process.phase = STOPPING
+        self.context.out.append(BounceGate(process.serial, ""))
+        self.context.out.append(StopWorker(process.serial, "drain"))
+
+    def _empty(self) -> None:
+        if not self.leave:
+            self._say()
+            return
+        self.context.member.set_status(LEFT)
+        self._leave_version = self.context.replica(DIRECTORY).version(self.context.me)
+        self._leave_by = self.context.now + GRACE
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._leave_version:
+            return
+        member = self.context.member
+        peers = list(member.repair.peers)
+        known = all(member.repair.acknowledged(peer, DIRECTORY) >= self._leave_version for peer in peers)
+        if known or self.context.now >= self._leave_by:
+            self._say()
+
+    def _say(self) -> None:
+        if not self.said:
+            self.said = True
+            self.context.out.append(Drained(self.left_behind))

@@ -1,0 +1,247 @@
+"""A whole node: one door, `step(event, now) -> effects`.
+
+Law: no clock, socket, task, thread, file, ORM or log in here; equal events at equal times give equal effects. An event is taken
+whole before the next one; the effects come in the order in which they are to be carried out (`supervisor.core.events`). Calls and casts
+do not pass through here: they read `replicas[sworm].index` and ask the process's gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from registry.core.events import Joined, LinkDown, LinkRefused, LinkUp, MemberEffect, Received, Ticked
+from registry.core.ids import Origin
+from registry.core.member import FOREVER, Member, MemberConfig
+from registry.core.membership import MemberInfo, Timing
+from registry.core.messages import (
+    Abort,
+    Ack,
+    Claim,
+    Commit,
+    Delta,
+    Message,
+    Opened,
+    Order,
+    OrderDone,
+    Prepare,
+    Prepared,
+    Resolve,
+    Resolved,
+    Verdict,
+)
+from registry.core.names import GONE, Key, Located
+from registry.core.replica import Replica
+from supervisor.core.asks import Asks
+from supervisor.core.claims import Arbiter
+from supervisor.core.conflict import Conflicts
+from supervisor.core.context import Context, NodeConfig
+from supervisor.core.definitions import Definitions
+from supervisor.core.drain import Drain
+from supervisor.core.events import (
+    Asked,
+    CordonAsked,
+    Defined,
+    DrainAsked,
+    Effect,
+    Event,
+    StateGiven,
+    StateTaken,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStarted,
+)
+from supervisor.core.handoff import Handoffs
+from supervisor.core.orders import Orders
+from supervisor.core.placement import Placement
+from supervisor.core.spec import Definition
+from supervisor.core.supervision import Supervision
+
+_ROUNDS = 16  #: of consequences within one step; each has far fewer
+
+
+class Node:
+    """The core of one agent."""
+
+    def __init__(self, origin: Origin, config: NodeConfig, now: float) -> None:
+        self.member = Member(origin, config.member, now)
+        self.context = context = Context(self.member, config, now)
+        self.supervision = Supervision(context)
+        self.asks = Asks(context)
+        self.arbiter = Arbiter(context, self.supervision)
+        self.handoffs = Handoffs(context, self.supervision)
+        self.orders = Orders(context, self.supervision, self.handoffs)
+        self.conflicts = Conflicts(context, self.supervision, self.handoffs)
+        self.drain = Drain(context, self.asks)
+        self._definitions = Definitions(context)
+        self._judged = -1
+        self._tidy_at = now
+        self._events: dict[type[Any], Callable[[Any], None]] = {
+            Asked: self.asks.ask,
+            WorkerStarted: lambda e: self.supervision.started(e.serial),
+            WorkerFailed: lambda e: self.supervision.failed(e.serial, e.code, e.detail),
+            WorkerExited: lambda e: self.supervision.exited(e.serial, e.normal, e.detail),
+            StateTaken: self._state_taken,
+            StateGiven: lambda e: self.conflicts.state_given(e.serial, e.loser, e.problem),
+            Defined: lambda e: self._definitions.define(e.definition, e.publish),
+            DrainAsked: lambda e: self.drain.begin(e.deadline, e.leave),
+            CordonAsked: lambda e: self.drain.cordon(e.on),
+            Received: self._received,
+            Ticked: self._ticked,
+            LinkUp: self._member_event,
+            LinkDown: self._member_event,
+            LinkRefused: self._member_event,
+            Joined: self._member_event,
+        }
+        self._messages: dict[type[Any], Callable[[Origin, Any], None]] = {
+            Claim: self.arbiter.receive,
+            Verdict: lambda sender, message: self.asks.on_verdict(message),
+            Order: self.orders.receive,
+            OrderDone: lambda sender, message: self.arbiter.on_order_done(message),
+            Prepare: self.handoffs.on_prepare,
+            Prepared: self.handoffs.on_prepared,
+            Commit: self.handoffs.on_commit,
+            Opened: self.handoffs.on_opened,
+            Abort: self.handoffs.on_abort,
+            Resolve: self.conflicts.on_resolve,
+            Resolved: lambda sender, message: self.conflicts.on_resolved(message),
+        }
+
+    # ---------------------------------------------------------------------------------------------------------- door
+
+    def step(
+        self, event: Event | LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked, now: float
+    ) -> list[Effect]:
+        """Take one event; returns the effects, in order."""
+        out: list[Any] = []
+        self.context.out = self.member.out = self.member.repair.out = out
+        self.context.now = now
+        self._events[type(event)](event)
+        self._settle(now)
+        return out
+
+    def _member_event(self, event: Any) -> None:
+        self.member.handle(event, self.context.now)
+
+    def _received(self, event: Received) -> None:
+        message = event.message
+        handler = self._messages.get(type(message))
+        if handler is None:
+            self.member.handle(event, self.context.now)
+            if isinstance(message, Delta):
+                self.asks.on_delta(message)
+            elif isinstance(message, Ack):
+                self.asks.on_ack(message)
+        else:
+            peer = self.member.repair.peers.get(event.origin)
+            if peer is not None:
+                peer.heard = self.context.now
+                handler(event.origin, message)
+
+    def _state_taken(self, event: StateTaken) -> None:
+        self.handoffs.state_taken(event.serial, event.state, event.stateful, event.problem)
+        self.conflicts.state_taken(event.serial, event.state, event.stateful and not event.problem)
+
+    def _ticked(self, event: Ticked) -> None:
+        self.member.handle(event, self.context.now)
+        self.supervision.tick()
+        self.asks.tick()
+        self.arbiter.tick()
+        self.conflicts.tick()
+        if self.context.now >= self._tidy_at:
+            self._tidy_at = self.context.now + self.context.config.housekeeping
+            self._tidy()
+
+    # ------------------------------------------------------------------------------------------------------- settling
+
+    def _settle(self, now: float) -> None:
+        """Draw the consequences until there are none."""
+        member, context = self.member, self.context
+        for _ in range(_ROUNDS):
+            self._deliver()
+            member.settle(now)
+            self._follow_view()
+            for sworm, names in member.take_touched().items():
+                self.conflicts.check(sworm, names)
+            if context.targets or self.handoffs.moves:
+                self.handoffs.check()
+            if member.ready and (self.arbiter.restore_due or self.arbiter.waiting):
+                self.arbiter.serve()
+            if context.draining:
+                self.drain.advance()
+            if not context.loopback and not member.repair.directory_moved:
+                break
+        member.schedule(now, self._due())
+
+    def _deliver(self) -> None:
+        """Messages of this node to itself, in order, until there are none."""
+        loopback = self.context.loopback
+        while loopback:
+            message = loopback.pop(0)
+            self._messages[type(message)](self.context.me, message)
+
+    def _follow_view(self) -> None:
+        member, context = self.member, self.context
+        if member.judged == self._judged:
+            return
+        self._judged = member.judged
+        if self._definitions.reload() or member.dead:
+            self.arbiter.restore_due = True
+        if member.view is not context.placement.view:
+            context.placement = Placement(member.view)
+            self.arbiter.view_changed()
+            self.asks.view_changed()
+
+    def _due(self) -> float:
+        busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or self.context.draining
+        soon = self.context.now + self.member.timing.hold if busy else FOREVER
+        return min(self.asks.check_at, self.arbiter.check_at, self.supervision.due() or FOREVER, soon)
+
+    def _tidy(self) -> None:
+        """Take back what "gone" no longer guards against: no departed origin, no other claim is left."""
+        for sworm, replica in self.member.replicas.items():
+            own = replica.copies.get(self.member.origin)
+            if own is None or not replica.gone or replica.dead & replica.copies.keys():
+                continue
+            spare: dict[Key, None] = {
+                key: None
+                for key, epoch in own.entries.items()
+                if key[0] == GONE and not isinstance(key, str)
+                and all(claim.entry.epoch > epoch for claim in replica.claims(key[1]))
+            }  # fmt: skip
+            if spare:
+                self.member.write(sworm, spare)
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def origin(self) -> Origin:
+        """This incarnation."""
+        return self.member.origin
+
+    @property
+    def replicas(self) -> dict[str, Replica]:
+        """sworm -> replica; "" is the directory."""
+        return self.member.replicas
+
+    @property
+    def definitions(self) -> dict[str, Definition]:
+        """The definitions obeyed now."""
+        return self.context.definitions
+
+    def members(self) -> list[MemberInfo]:
+        """Every incarnation that the directory knows."""
+        return self.member.members()
+
+    def lookup(self, sworm: str, name: str) -> Located | None:
+        """Where a name lives now, as far as this node knows."""
+        replica = self.member.replicas.get(sworm)
+        return replica.index.get(name) if replica else None
+
+    @property
+    def process_count(self) -> int:
+        """How many processes this node lists."""
+        return len(self.context.hosted)
+
+
+__all__ = ["MemberConfig", "MemberEffect", "Node", "NodeConfig", "Timing"]

@@ -1,0 +1,223 @@
+"""Starts, restarts and stops the processes of this node.
+
+Law: what the registry shows of a process is written before its worker is asked to start, and taken out only after its worker is
+gone; each worker that was started is heard of again (`WorkerStarted`, `WorkerFailed`, `WorkerExited`), and a process is forgotten
+only then. Whoever waits for a start or a stop is called back exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from registry.core.ids import Pid
+from registry.core.names import Spec
+from supervisor.core.context import Context
+from supervisor.core.events import BounceGate, OpenGate, StopWorker
+from supervisor.core.lifecycle import FAIL, RESTART, after_exit, delay, recent
+from supervisor.core.process import (
+    ENDED,
+    FAILED_PHASE,
+    MOVED_PHASE,
+    OFFERING,
+    PREPARING,
+    RUNNING,
+    STARTING,
+    STOPPING,
+    WAITING,
+    Process,
+)
+from supervisor.core.spec import Definition
+
+#: (started, code, detail): code and detail say why it did not start.
+Started = Callable[[Process, bool, str, str], None]
+Stopped = Callable[[Process], None]
+
+_LIMIT = 2_000  #: characters of a traceback that travel
+
+
+class Supervision:
+    """The supervisor of one node's processes."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.after_start: dict[int, Started] = {}
+        self.after_stop: dict[int, Stopped] = {}
+        self.waiting: dict[int, Process] = {}  #: those whose restart is due at `retry_at`
+        self.target_ready: Callable[[Process], None] = lambda process: None  #: a handoff's target stands
+        self.target_lost: Callable[[Process, str], None] = lambda process, detail: None
+        self.source_lost: Callable[[Process, str], None] = lambda process, detail: None
+
+    # ---------------------------------------------------------------------------------------------------------- start
+
+    def launch(
+        self, sworm: str, name: str, spec: Spec, epoch: int, claim: str, majority: int, then: Started | None = None,
+        restarts: int = 0,
+    ) -> Process:  # fmt: skip
+        """List a new process and start its worker; `then` hears how the first start went."""
+        process = self.context.new_process(sworm, name, spec, epoch, claim, majority)
+        process.restarts = restarts
+        self.context.list_process(process)
+        if then:
+            self.after_start[process.serial] = then
+        self.context.start_worker(process)
+        return process
+
+    def started(self, serial: int) -> None:
+        """A worker's start is over and went well."""
+        process = self.context.processes.get(serial)
+        if process is None:
+            return
+        if process.phase == PREPARING:
+            self.target_ready(process)
+        elif process.phase == STARTING:
+            process.enter(RUNNING)
+            self.context.write_entry(process)
+            self.context.out.append(OpenGate(serial))
+            self.context.report("restarted" if process.restarts else "started", process)
+            then = self.after_start.pop(serial, None)
+            if then:
+                then(process, True, "", "")
+
+    def failed(self, serial: int, code: str, detail: str) -> None:
+        """A worker could not start. Nothing stays registered of a first start; a restart counts as one more crash."""
+        process = self.context.processes.get(serial)
+        if process is None:
+            return
+        process.alive = False
+        then = self.after_start.pop(serial, None)
+        if process.phase == PREPARING:
+            self.target_lost(process, detail)
+        elif process.phase == STARTING and then:
+            self.context.out.append(BounceGate(serial, ""))
+            self._remove(process)
+            then(process, False, code, detail)
+        elif process.phase == STARTING:
+            self._crashed(process, False, f"{code}: {detail}")
+        else:
+            self._worker_gone(process, False, detail)
+
+    # ------------------------------------------------------------------------------------------------------------ end
+
+    def exited(self, serial: int, normal: bool, detail: str) -> None:
+        """A started worker has ended, for whatever reason."""
+        process = self.context.processes.get(serial)
+        if process is not None:
+            process.alive = False
+            self._worker_gone(process, normal, detail)
+
+    def _worker_gone(self, process: Process, normal: bool, detail: str) -> None:
+        match process.phase:
+            case "starting" | "running":
+                then = self.after_start.pop(process.serial, None)
+                self._crashed(process, normal, detail)
+                if then:
+                    then(process, False, "start_failed", detail or "the worker ended while it started")
+            case "freezing":
+                self.source_lost(process, detail)
+                self._crashed(process, normal, detail)
+            case "preparing" | "prepared":
+                self.target_lost(process, detail)
+            case "stopping" | "losing":
+                self._finish_stop(process)
+            case _:
+                assert process.phase in (
+                    OFFERING,
+                    MOVED_PHASE,
+                    WAITING,
+                    FAILED_PHASE,
+                    ENDED,
+                )  # its state is kept; nothing to do
+
+    def _crashed(self, process: Process, normal: bool, detail: str) -> None:
+        detail = detail[-_LIMIT:]
+        now = self.context.now
+        definition = self.definition(process)
+        verdict = after_exit(definition, normal, process.restarted_at, now)
+        self.context.out.append(BounceGate(process.serial, ""))
+        if not normal:
+            self.context.report("crashed", process, detail)
+        if verdict == RESTART:
+            process.enter(WAITING)
+            count = len(recent(definition, process.restarted_at, now))
+            process.retry_at = now + delay(count)
+            self._restart_or_wait(process)
+        elif verdict == FAIL:
+            process.enter(FAILED_PHASE)
+            self.context.write_entry(process)
+            self.context.report(
+                "failed", process, f"more than {definition.max_restarts} restarts in {definition.max_seconds:g} s"
+            )
+        else:
+            self._remove(process)
+            self.context.report("exited", process, detail)
+
+    def definition(self, process: Process) -> Definition:
+        """The definition that governs a process; the defaults while none is known here."""
+        return self.context.definitions.get(process.sworm) or Definition(process.sworm)
+
+    def _restart_or_wait(self, process: Process) -> None:
+        if process.retry_at <= self.context.now:
+            self.restart(process)
+        else:
+            self.waiting[process.serial] = process
+            self.context.write_entry(process)
+
+    def restart(self, process: Process, forgive: bool = False) -> Process:
+        """Start a new incarnation in place of one whose worker is gone. `forgive`: earlier restarts do not count."""
+        context = self.context
+        self.waiting.pop(process.serial, None)
+        epoch = context.new_epoch(process.sworm, process.name)
+        fresh = context.new_process(process.sworm, process.name, process.spec, epoch, process.claim, process.majority)
+        fresh.restarts = process.restarts + 1
+        earlier = () if forgive else tuple(recent(self.definition(process), process.restarted_at, context.now))
+        fresh.restarted_at = (*earlier, context.now)
+        process.enter(ENDED)
+        context.processes.pop(process.serial, None)
+        context.list_process(fresh)
+        context.start_worker(fresh)
+        return fresh
+
+    def due(self) -> float | None:
+        """When the next restart is due."""
+        return min((process.retry_at for process in self.waiting.values()), default=None)
+
+    def tick(self) -> None:
+        """Start what has waited long enough."""
+        for process in [p for p in self.waiting.values() if p.retry_at <= self.context.now]:
+            if process.phase == WAITING:
+                self.restart(process)
+            else:
+                self.waiting.pop(process.serial, None)
+
+    # ----------------------------------------------------------------------------------------------------------- stop
+
+    def stop(self, process: Process, reason: str, then: Stopped | None = None, moved_to: Pid = "") -> None:
+        """End a process for good; its entry goes when its worker has gone."""
+        self.waiting.pop(process.serial, None)
+        process.enter(STOPPING)
+        if then:
+            self.after_stop[process.serial] = then
+        self.context.out.append(BounceGate(process.serial, moved_to))
+        if process.alive:
+            self.context.out.append(StopWorker(process.serial, reason))
+        else:
+            self._finish_stop(process)
+
+    def _finish_stop(self, process: Process) -> None:
+        begun = self.after_start.pop(process.serial, None)
+        if process.after_stop == "restart":
+            self.restart(process, forgive=True)
+        else:
+            self._remove(process)
+        then = self.after_stop.pop(process.serial, None)
+        if then:
+            then(process)
+        if begun:
+            begun(process, False, "start_failed", "it was stopped while it started")
+
+    def _remove(self, process: Process) -> None:
+        if process.phase != ENDED:
+            process.enter(ENDED)
+        if process.after_stop != "left":
+            self.context.erase_entry(process, void=process.after_stop != "moved")
+        self.context.forget_process(process)
