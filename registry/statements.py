@@ -1,0 +1,150 @@
+"""The SQL of the read model, as literal text.
+
+Law: each kind of row is one statement however many there are; the rows travel as one JSON value, which PostgreSQL
+unpacks. Every column is named, since Django's defaults are not the database's. Tables are those of `registry.models`.
+"""
+
+from __future__ import annotations
+
+# ------------------------------------------------------------------------------------------------------------- the term
+
+READ_TERM = """
+    SELECT term, holder, extract(epoch FROM clock_timestamp() - renewed_at) FROM registry_observerterm
+"""
+
+TAKE_TERM = """
+    INSERT INTO registry_observerterm AS held (id, term, holder, renewed_at)
+    VALUES (1, 1, %s, clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET term = held.term + 1, holder = excluded.holder, renewed_at = excluded.renewed_at
+    WHERE held.term = %s AND held.holder = %s
+    RETURNING term
+"""
+
+RENEW_TERM = """
+    UPDATE registry_observerterm SET renewed_at = clock_timestamp() WHERE id = 1 AND term = %s AND holder = %s
+"""
+
+#: Long ago: whoever looks at the age sees at once that nobody writes.
+RELEASE_TERM = """
+    UPDATE registry_observerterm SET holder = '', renewed_at = to_timestamp(0)
+    WHERE id = 1 AND term = %s AND holder = %s
+"""
+
+#: Re-asserts the term and takes so many revisions, or touches nothing and returns nothing.
+COUNT = """
+    WITH mine AS (
+        UPDATE registry_observerterm SET renewed_at = clock_timestamp() WHERE id = 1 AND term = %s AND holder = %s
+        RETURNING 1)
+    UPDATE registry_counter SET revision = revision + %s WHERE id = 1 AND EXISTS (SELECT 1 FROM mine)
+    RETURNING revision
+"""
+
+# ----------------------------------------------------------------------------------------------------- processes, nodes
+
+PROCESS_COLUMNS = (
+    "sworm", "name", "pid", "node", "epoch", "state", "target", "args", "kwargs", "isolation", "groups", "meta",
+    "restarts", "started_at",
+)  # fmt: skip
+
+LOAD_PROCESSES = """
+    SELECT sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta, restarts,
+           round(extract(epoch FROM started_at) * 1000)::bigint
+    FROM registry_process
+"""
+
+UPSERT_PROCESSES = """
+    INSERT INTO registry_process (sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta,
+                                  restarts, started_at, revision)
+    SELECT sworm, name, pid, node, epoch, state, target, args::jsonb, kwargs::jsonb, isolation, groups, meta::jsonb,
+           restarts, to_timestamp(started_at / 1000.0), %s
+    FROM json_to_recordset(%s::json) AS row (
+        sworm text, name text, pid text, node text, epoch bigint, state text, target text, args text, kwargs text,
+        isolation text, groups jsonb, meta text, restarts int, started_at bigint)
+    ON CONFLICT (sworm, name) DO UPDATE SET
+        pid = excluded.pid, node = excluded.node, epoch = excluded.epoch, state = excluded.state,
+        target = excluded.target, args = excluded.args, kwargs = excluded.kwargs, isolation = excluded.isolation,
+        groups = excluded.groups, meta = excluded.meta, restarts = excluded.restarts,
+        started_at = excluded.started_at, revision = excluded.revision
+"""
+
+REMOVE_PROCESSES = """
+    WITH gone AS (
+        SELECT pair->>0 AS sworm, pair->>1 AS name FROM json_array_elements(%s::json) AS pair),
+    deleted AS (
+        DELETE FROM registry_process AS row USING gone WHERE row.sworm = gone.sworm AND row.name = gone.name)
+    INSERT INTO registry_removal (revision, sworm, name) SELECT %s, sworm, name FROM gone
+"""
+
+UPSERT_NODES = """
+    INSERT INTO registry_node AS held (name, incarnation, status, cordoned, url, labels, capacity, sworms, processes,
+                                       last_seen, stats, definitions, forgotten, revision)
+    SELECT name, incarnation, status, cordoned, url, labels, capacity, sworms, processes,
+           clock_timestamp(), '{}', '{}', false, %s
+    FROM json_to_recordset(%s::json) AS row (
+        name text, incarnation bigint, status text, cordoned boolean, url text, labels jsonb, capacity float,
+        sworms jsonb, processes int)
+    ON CONFLICT (name) DO UPDATE SET
+        incarnation = excluded.incarnation, status = excluded.status, cordoned = excluded.cordoned,
+        url = excluded.url, labels = excluded.labels, capacity = excluded.capacity, sworms = excluded.sworms,
+        processes = excluded.processes, revision = excluded.revision,
+        last_seen = CASE WHEN excluded.status IN ('suspect', 'left', 'dead') THEN held.last_seen
+                         ELSE excluded.last_seen END,
+        forgotten = held.forgotten AND excluded.status IN ('left', 'dead')
+"""
+
+SEEN = "UPDATE registry_node SET last_seen = clock_timestamp() WHERE name = ANY(%s)"
+
+STATS = """
+    UPDATE registry_node AS held
+    SET stats = coalesce(row.stats, held.stats), definitions = coalesce(row.definitions, held.definitions)
+    FROM json_to_recordset(%s::json) AS row (node text, stats jsonb, definitions jsonb) WHERE held.name = row.node
+"""
+
+# ---------------------------------------------------------------------------------------------------- versions observed
+
+UPSERT_VERSIONS = """
+    INSERT INTO registry_observedversion (sworm, origin, version)
+    SELECT item->>0, item->>1, (item->>2)::bigint FROM json_array_elements(%s::json) AS item
+    ON CONFLICT (sworm, origin) DO UPDATE SET version = excluded.version
+"""
+
+FORGET_VERSIONS = """
+    WITH known AS (
+        SELECT item->>0 AS sworm, item->>1 AS origin FROM json_array_elements(%s::json) AS item)
+    DELETE FROM registry_observedversion AS row
+    WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.sworm = row.sworm AND known.origin = row.origin)
+"""
+
+# -------------------------------------------------------------------------------------------------------------- history
+
+#: A batch of reports may come twice: what is equal in every respect, its time included, is the same event.
+INSERT_EVENTS = """
+    INSERT INTO registry_event (revision, at, kind, sworm, name, node, pid, epoch, detail)
+    SELECT %s + row.number, to_timestamp(row.at), row.kind, row.sworm, row.name, row.node, row.pid, row.epoch,
+           row.detail
+    FROM ROWS FROM (json_to_recordset(%s::json) AS (
+        at float, kind text, sworm text, name text, node text, pid text, epoch bigint, detail text
+    )) WITH ORDINALITY AS row (at, kind, sworm, name, node, pid, epoch, detail, number)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM registry_event AS old
+        WHERE old.at = to_timestamp(row.at)
+          AND (old.kind, old.sworm, old.name, old.node, old.pid, old.epoch, old.detail)
+            = (row.kind, row.sworm, row.name, row.node, row.pid, row.epoch, row.detail))
+"""
+
+INSERT_SNAPSHOTS = """
+    INSERT INTO registry_replicasnapshot (node, sworm, size, digest, digests, versions, behind, entries, observed_at)
+    SELECT node, sworm, size, digest, digests, versions, behind, decode(entries, 'base64'), clock_timestamp()
+    FROM json_to_recordset(%s::json) AS row (
+        node text, sworm text, size int, digest text, digests jsonb, versions jsonb, behind int, entries text)
+"""
+
+PRUNE_EVENTS = "DELETE FROM registry_event WHERE at < now() - make_interval(secs => %s)"
+
+PRUNE_SNAPSHOTS = "DELETE FROM registry_replicasnapshot WHERE observed_at < now() - make_interval(secs => %s)"
+
+#: The oldest row that stays marks where the memory of removals begins.
+PRUNE_REMOVALS = """
+    DELETE FROM registry_removal
+    WHERE revision < (SELECT revision FROM registry_removal ORDER BY revision DESC OFFSET %s LIMIT 1)
+"""
