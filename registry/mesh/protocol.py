@@ -52,6 +52,11 @@ SILENT = "silent"  #: not even a pong came for `idle_timeout`
 LOST = "lost"  #: the connection ended without a word
 CLOSED = "closed"  #: one side closed the link on purpose; the sentence is that side's
 
+CODES = frozenset((
+    CLUSTER_KEY, VERSION, CLOCK_SKEW, WRONG_LANE, SELF, ENDED, REFUSED, REPLACED, DUPLICATE, NOT_THERE, UNREACHABLE,
+    TIMEOUT, BAD_FRAME, TOO_LARGE, OUTBOX_FULL, SILENT, LOST, CLOSED,
+))  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
@@ -90,6 +95,12 @@ class Answer(NamedTuple):
     status: int
     content_type: str
     body: bytes
+
+
+def code_of(reason: str) -> str:
+    """The first word of a reason, or empty when it is none of ours: peers may say anything."""
+    code = reason.partition(":")[0]
+    return code if code in CODES else ""
 
 
 def _wall_clock() -> int:
@@ -245,5 +256,5 @@ class Mesh(Protocol):
         """
 
 
-#: Number on the wire -> class of a message (a `typing.NamedTuple`, at most 14 fields, numbers 0 to 127).
+#: Number on the wire (0 to 127) -> class of a message, a `typing.NamedTuple`.
 Kinds = Mapping[int, type[Any]]
