@@ -19,8 +19,10 @@ PACKAGES = ("registry", "supervisor", "swormweb")
 
 #: What a core may not even take from the standard library: input and output, clocks, chance, other threads.
 IMPURE = frozenset(
-    ("asyncio", "concurrent", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select")
-    + ("selectors", "signal", "socket", "ssl", "subprocess", "sys", "threading", "time", "uuid")
+    """
+    asyncio concurrent io logging multiprocessing os pathlib random secrets select selectors signal socket ssl
+    subprocess sys threading time uuid
+    """.split()
 )
 
 #: Module or package -> which of our modules it may not import.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -21,10 +20,10 @@ from swormweb.launch.valkey import Valkey
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Postgres]:
+def postgres(tmp_path: Path) -> Postgres:
     server = Postgres(tmp_path / "postgres", ports.choose(set()), "secret", tmp_path / "log", settings={"fsync": "off"})
     server.initialize()
-    yield server
+    return server
 
 
 def test_a_database_survives_the_death_of_its_server(postgres: Postgres) -> None:
