@@ -1,0 +1,41 @@
+/* What every page has: the theme switch.
+
+   Law: the choice is kept in the browser; "system" is the absence of a choice. Tells `sworm:theme` on the document when colours changed. */
+
+const CHOICES = ["system", "light", "dark"];
+
+function stored() {
+  try {
+    return window.localStorage.getItem("sworm.theme") ?? "system";
+  } catch {
+    return "system";
+  }
+}
+
+function store(theme) {
+  try {
+    if (theme === "system") window.localStorage.removeItem("sworm.theme");
+    else window.localStorage.setItem("sworm.theme", theme);
+  } catch {
+    // Without storage the choice lasts as long as the page.
+  }
+}
+
+function apply(button, theme) {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  button.textContent = `Theme: ${theme}`;
+  document.dispatchEvent(new CustomEvent("sworm:theme"));
+}
+
+const button = document.getElementById("theme");
+if (button) {
+  let theme = CHOICES.includes(stored()) ? stored() : "system";
+  apply(button, theme);
+  button.addEventListener("click", () => {
+    theme = CHOICES[(CHOICES.indexOf(theme) + 1) % CHOICES.length];
+    store(theme);
+    apply(button, theme);
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => apply(button, theme));
+}

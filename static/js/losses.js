@@ -1,0 +1,62 @@
+/* What a dead node took with it, and how much of that is back.
+
+   Law: pure. Learns from the model's changes alone and says only what was seen: a node that was dead before the page was
+   opened has no loss here. A loss ends when the node returns or is forgotten. */
+
+/** A process that vanished this long (ms) before its node was called dead counts as lost with it. */
+const BEFORE = 10000;
+
+export class Losses {
+  constructor() {
+    this.byNode = new Map(); // node -> {at, names: Map(key -> node where it is back, or null)}
+    this.recent = []; // [{key, node, at}] of processes that left a node lately
+  }
+
+  /** Take one change of the model. */
+  note(change, model, now) {
+    this.recent = this.recent.filter((left) => now - left.at < BEFORE);
+    for (const process of change.removed) this.recent.push({ key: process.key, node: process.node, at: now });
+    for (const { before } of change.moved) this.recent.push({ key: before.key, node: before.node, at: now });
+    for (const { node, before } of change.nodes) this.noteNode(node, before, model, now);
+    for (const name of change.gone) this.byNode.delete(name);
+    this.follow([...change.added, ...change.moved.map((move) => move.process)]);
+    for (const process of change.removed) this.settle(process.key, null);
+  }
+
+  noteNode(node, before, model, now) {
+    if (node.status !== "dead") {
+      this.byNode.delete(node.name);
+    } else if (before && before.status !== "dead") {
+      this.byNode.set(node.name, { at: now, names: this.taken(node.name, model) });
+    }
+  }
+
+  taken(node, model) {
+    const names = new Map();
+    for (const key of model.on(node).keys()) names.set(key, null);
+    for (const left of this.recent) {
+      if (left.node === node) names.set(left.key, otherThan(node, model.processes.get(left.key)));
+    }
+    return names;
+  }
+
+  follow(processes) {
+    for (const process of processes) this.settle(process.key, process.node);
+  }
+
+  settle(key, where) {
+    for (const [node, loss] of this.byNode) if (loss.names.has(key)) loss.names.set(key, where === node ? null : where);
+  }
+
+  /** {at, total, back, on: [nodes]} of a node's death, or undefined when it was not seen to die. */
+  of(node) {
+    const loss = this.byNode.get(node);
+    if (loss === undefined) return undefined;
+    const places = [...loss.names.values()].filter((where) => where !== null);
+    return { at: loss.at, total: loss.names.size, back: places.length, on: [...new Set(places)].sort() };
+  }
+}
+
+function otherThan(node, process) {
+  return process && process.node !== node ? process.node : null;
+}

@@ -1,0 +1,116 @@
+"""The pages: the live map, signing in and out.
+
+Law: a page is a frame with rights in it; what is true of the cluster comes over the stream and REST, never through a
+template. Who may do what is asked of `registry.auth`, once a page, and repeated by REST at each action.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from registry import auth, scopes
+
+#: Where somebody who is not signed in is sent.
+SIGN_IN = "/signin"
+
+#: How a link that signed nobody in is answered: the address was understood, the secret is not good.
+BAD_LINK = 403
+
+#: Which backend vouches for a user who came by a one-time link.
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One word of the rail."""
+
+    word: str
+    href: str
+    scope: str = scopes.READ  #: who has it sees the word
+    here: bool = False
+
+
+#: The rail: only what works is in it.
+RAIL = (Entry("Map", "/"), Entry("Admin", "/admin/", scopes.CONFIG_WRITE), Entry("API", "/api/docs"))
+
+
+def role_of(granted: frozenset[str]) -> str:
+    """The largest role whose scopes are all granted, as the frame names it; "no rights" when there is none."""
+    fitting = [role for role, needed in scopes.ROLES.items() if needed <= granted]
+    return max(fitting, key=lambda role: len(scopes.ROLES[role]), default="no rights")
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """What the frame of every page needs: the rail, and what this user may do."""
+    principal = auth.principal_of_user(request.user)
+    granted = principal.scopes if principal else frozenset()
+    rail = [Entry(e.word, e.href, e.scope, e.href == request.path) for e in RAIL if e.scope in granted]
+    return {
+        "rail": rail,
+        "scopes": " ".join(sorted(granted)),
+        "role": role_of(granted),
+        "origin": f"{request.scheme}://{request.get_host()}",
+    }
+
+
+@require_GET
+@never_cache
+@login_required(login_url=SIGN_IN)
+def live_map(request: HttpRequest) -> HttpResponse:
+    """The live map; 403 for an account without the right to read."""
+    context = frame(request)
+    if scopes.READ not in context["scopes"].split():
+        return render(request, "403.html", context, status=403)
+    return render(request, "map.html", context)
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign in by name and password, then go where the user wanted to."""
+    wanted = request.POST.get("next") or request.GET.get("next") or "/"
+    form = AuthenticationForm(request, data=request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.get_user())
+        return HttpResponseRedirect(_safe(request, wanted))
+    return render(request, "signin.html", {"form": form, "next": wanted}, status=200 if not form.errors else 403)
+
+
+def _safe(request: HttpRequest, wanted: str) -> str:
+    """The address to go to, as long as it is one of ours."""
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if ours else "/"
+
+
+@require_GET
+@never_cache
+def sign_in_by_link(request: HttpRequest, secret: str) -> HttpResponse:
+    """Sign in by a one-time link and go to the map; says why when the link is no longer good."""
+    try:
+        user = auth.consume_sign_in_link(secret)
+    except auth.NotValid as problem:
+        if request.user.is_authenticated:
+            return HttpResponseRedirect("/")  # the link was used here before, as by a reload
+        context = {"form": AuthenticationForm(request), "next": "/", "link_problem": str(problem)}
+        return render(request, "signin.html", context, status=BAD_LINK)
+    login(request, user, backend=BACKEND)
+    return HttpResponseRedirect("/")
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    logout(request)
+    return HttpResponseRedirect(SIGN_IN)
