@@ -115,6 +115,10 @@ class NotHandled(WorkerCrashed):
     """The worker takes no such message. Raise it in a handler to refuse one message without crashing."""
 
 
+class NoReply(WorkerCrashed):
+    """The worker ended without answering this message."""
+
+
 class Deadlock(CallError):
     """A worker called itself from within the handler that it would have to finish first."""
 

@@ -1,0 +1,82 @@
+"""What two nodes say to each other on the call lane.
+
+Law: a message is an immutable tuple of plain values; its number in `KINDS` never changes its meaning. Values of users
+travel encoded and are looked into by nobody but the two workers' sides. `id` is the sender's own count; an answer
+carries the id of what it answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Call(NamedTuple):
+    """Have the process with this serial, at the receiver's incarnation, handle a message; ends in one of the answers."""
+
+    id: int
+    sworm: str
+    name: str
+    serial: int
+    timeout_ms: int  #: that the caller still waits
+    message: bytes
+
+
+class Cast(NamedTuple):
+    """The same without a reply: answered only when it was not handled (`CastBounced`)."""
+
+    id: int
+    sworm: str
+    name: str
+    serial: int
+    message: bytes
+
+
+class Mark(NamedTuple):
+    """Answered with `Marked` once everything sent before it to this serial was let through or bounced."""
+
+    id: int
+    serial: int
+
+
+class Replied(NamedTuple):
+    """The reply to a call."""
+
+    id: int
+    reply: bytes
+
+
+class Failed(NamedTuple):
+    """The call brought no reply: a code and a sentence of `supervisor.errors`."""
+
+    id: int
+    code: str
+    detail: str
+
+
+class Bounced(NamedTuple):
+    """The call was not handled: try this pid, or (empty) look the name up again."""
+
+    id: int
+    pid: str
+
+
+class CastBounced(NamedTuple):
+    """The cast was not handled; it comes back whole, since its sender does not keep it."""
+
+    sworm: str
+    name: str
+    serial: int
+    pid: str
+    message: bytes
+
+
+class Marked(NamedTuple):
+    """The answer to a `Mark`."""
+
+    id: int
+
+
+#: Number on the wire -> kind of message.
+KINDS: dict[int, type[Any]] = {
+    1: Call, 2: Cast, 3: Mark, 4: Replied, 5: Failed, 6: Bounced, 7: CastBounced, 8: Marked,
+}  # fmt: skip

@@ -1,0 +1,123 @@
+"""The verbs of the public API between a child and its agent.
+
+Law: a child's code uses the same verbs as any worker. Each is asked of the agent in one frame and ends in one answer; the
+agent carries it out as if a worker of its own had asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from registry.core.ids import Pid
+from registry.core.names import Spec
+from supervisor.backend import Backend, Registered, Result
+from supervisor.core.spec import Definition
+from supervisor.errors import Deadlock, NoAnswer, SwormError
+from supervisor.workers.scope import current_executor
+
+#: Seconds for a verb that has no time-out of its own, and beyond the one of a verb that has.
+MARGIN = 2.0
+
+
+async def answer(backend: Backend, verb: str, arguments: list[Any]) -> Any:
+    """Carry out what a child asks. Raises what the verb raises; `SwormError` for an unknown verb."""
+    match verb, arguments:
+        case "register", [definition, name, spec, timeout]:
+            return list(await backend.register(_definition(definition), name, Spec(*spec), timeout))
+        case "unregister", [sworm, name, timeout]:
+            return await backend.unregister(sworm, name, timeout)
+        case "whereis", [sworm, name]:
+            return backend.whereis(sworm, name)
+        case "registered", [sworm]:
+            return backend.registered(sworm)
+        case "call", [sworm, name, message, timeout]:
+            return await backend.call(sworm, name, message, timeout)
+        case "cast", [sworm, name, message]:
+            return backend.cast(sworm, name, message)
+        case "restart", [sworm, name, timeout]:
+            return await backend.restart(sworm, name, timeout)
+        case "handoff", [sworm, name, to, timeout]:
+            return await backend.handoff(sworm, name, to, timeout)
+    raise SwormError(f"no such verb: {verb}")
+
+
+def _definition(fields: list[Any]) -> Definition:
+    definition = Definition(*fields)
+    return definition._replace(allowed_modules=tuple(definition.allowed_modules))
+
+
+class AskingBackend:
+    """The backend inside a child."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[int, str, list[Any]], None]) -> None:
+        self.loop = loop
+        self.send = send
+        self.thread = 0  #: id of the loop's thread
+        self.numbers = itertools.count(1)
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+
+    def answered(self, number: int, result: Any) -> None:
+        """The agent's answer."""
+        future = self.waiting.get(number)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    def refused(self, number: int, error: SwormError) -> None:
+        """The agent's refusal."""
+        future = self.waiting.get(number)
+        if future is not None and not future.done():
+            future.set_exception(error)
+
+    async def _ask(self, verb: str, arguments: list[Any], timeout: float) -> Any:
+        number = next(self.numbers)
+        future = self.waiting[number] = self.loop.create_future()
+        try:
+            self.send(number, verb, arguments)
+            async with asyncio.timeout(timeout + MARGIN):
+                return await future
+        except TimeoutError:
+            raise NoAnswer("the agent did not answer") from None
+        finally:
+            del self.waiting[number]
+
+    async def register(self, definition: Definition, name: str, spec: Spec, timeout: float) -> Registered:
+        pid, already = await self._ask("register", [list(definition), name, list(spec), timeout], timeout)
+        return Registered(pid, already)
+
+    async def unregister(self, sworm: str, name: str, timeout: float) -> None:
+        await self._ask("unregister", [sworm, name, timeout], timeout)
+
+    def whereis(self, sworm: str, name: str) -> Pid | None:
+        found: Pid | None = self.wait(self._ask("whereis", [sworm, name], MARGIN))
+        return found
+
+    def registered(self, sworm: str) -> list[tuple[str, Pid]]:
+        return [(name, pid) for name, pid in self.wait(self._ask("registered", [sworm], MARGIN))]
+
+    async def call(self, sworm: str, name: str, message: Any, timeout: float) -> Any:
+        own = current_executor()
+        if own and own.name == name and own.sworm == sworm and own.handler_task is asyncio.current_task():
+            raise Deadlock
+        return await self._ask("call", [sworm, name, message, timeout], timeout)
+
+    def cast(self, sworm: str, name: str, message: Any) -> None:
+        if threading.get_ident() == self.thread:
+            self.send(0, "cast", [sworm, name, message])
+        else:
+            self.loop.call_soon_threadsafe(self.send, 0, "cast", [sworm, name, message])
+
+    async def restart(self, sworm: str, name: str, timeout: float) -> None:
+        await self._ask("restart", [sworm, name, timeout], timeout)
+
+    async def handoff(self, sworm: str, name: str, to: str | None, timeout: float) -> None:
+        await self._ask("handoff", [sworm, name, to, timeout], timeout)
+
+    def wait(self, verb: Coroutine[Any, Any, Result]) -> Result:
+        if threading.get_ident() == self.thread:
+            verb.close()
+            raise RuntimeError("this would block the worker's own loop: use the awaitable verbs here")
+        return asyncio.run_coroutine_threadsafe(verb, self.loop).result()

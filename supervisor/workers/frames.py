@@ -1,0 +1,102 @@
+"""What an agent and the child that runs one of its workers say to each other, and how it is framed.
+
+Law: a frame is four bytes of length and a MessagePack list that starts with its kind. Both ends are of one version: the
+agent starts the child from its own files. Frames of one direction arrive in order; nothing else is promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from supervisor.workers.values import pack, unpack
+
+# Agent to child.
+START = 1  #: serial, sworm, name, pid, epoch, target, arguments, state or None
+CALL = 2  #: id, message
+CAST = 3  #: id, message
+FREEZE = 4  #: answered by what was not begun (`BOUNCED`), then `FROZEN`
+THAW = 5
+TAKE_STATE = 6  #: timeout in seconds
+GIVE_STATE = 7  #: loser, state
+STOP = 8  #: reason
+ANSWER = 9  #: id, result
+REFUSAL = 10  #: id, code, detail, pid
+
+# Child to agent.
+STARTED = 20  #: what kind of worker it is: one of `KINDS`
+FAILED = 21  #: code, detail
+EXITED = 22  #: normal, detail
+REPLY = 23  #: id, value
+FAILURE = 24  #: id, code, detail
+BOUNCED = 25  #: id
+FROZEN = 26
+STATE_TAKEN = 27  #: state, stateful, problem
+STATE_GIVEN = 28  #: loser, problem
+ASK = 29  #: id, verb, arguments: a verb of the public API
+
+OBJECT = "object"
+COROUTINE = "coroutine"
+FUNCTION = "function"
+KINDS = (OBJECT, COROUTINE, FUNCTION)
+
+#: Bytes of one frame: a state of the largest size, and then some.
+MAX_FRAME = 16 * 1024 * 1024
+
+_LENGTH = 4
+
+
+class BrokenFrame(Exception):
+    """The other end does not speak frames."""
+
+
+def framed(*fields: Any) -> bytes:
+    """One frame. Raises `BadValue` for what is no MessagePack value."""
+    body = pack(fields)
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+class Frames(asyncio.Protocol):
+    """One end of the pipe: whole frames go to `receive`, in order; `closed` is called once, at its end."""
+
+    def __init__(self, receive: Callable[[list[Any]], None], closed: Callable[[], None]) -> None:
+        self.receive = receive
+        self.closed = closed
+        self.transport: asyncio.Transport | None = None
+        self.buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        start = 0
+        while len(self.buffer) - start >= _LENGTH:
+            length = int.from_bytes(self.buffer[start : start + _LENGTH], "big")
+            if length > MAX_FRAME:
+                self.close()
+                raise BrokenFrame(f"a frame of {length} bytes")
+            end = start + _LENGTH + length
+            if len(self.buffer) < end:
+                break
+            body = bytes(self.buffer[start + _LENGTH : end])
+            start = end
+            self.receive(unpack(body))
+        del self.buffer[:start]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.closed()
+
+    def send(self, *fields: Any) -> None:
+        """Queue a frame; one for a closed pipe is lost. Raises `BadValue`."""
+        data = framed(*fields)
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        """Close after what was sent so far."""
+        if self.transport is not None:
+            self.transport.close()

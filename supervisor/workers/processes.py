@@ -1,0 +1,326 @@
+"""Runs one worker in an operating-system process of its own, from the agent's side.
+
+Law: a child never outlives its agent (parent-death signal), and is gone when `exited` is told: its end is what the kernel
+says (pidfd), its frames only say why. Messages are handed on at once and wait in the child; a freeze brings back those
+that it has not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from typing import Any
+
+from registry.core.ids import Pid
+from supervisor import backend
+from supervisor.core.events import StartWorker
+from supervisor.core.gate import BOUNCED, FROZEN
+from supervisor.errors import (
+    AlreadyStarted,
+    BadValue,
+    NotHandled,
+    StartError,
+    SwormError,
+    WorkerCrashed,
+    described,
+    from_code,
+)
+from supervisor.workers import asking, frames
+from supervisor.workers.frames import Frames
+from supervisor.workers.launch import Child, Launcher, ending, kill
+from supervisor.workers.protocol import Executor, Host, Letter
+from supervisor.workers.values import pack_arguments
+
+log = logging.getLogger("supervisor.workers")
+output_log = logging.getLogger("supervisor.workers.output")
+
+#: Seconds from one means of stopping a child to the next: `terminate`, SIGTERM, SIGKILL.
+GRACE = 5.0
+#: Seconds for the last frames of a child that has ended.
+LAST_WORDS = 1.0
+#: Longest line of a child's output that is logged in one piece.
+MAX_LINE = 8_192
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Output(asyncio.Protocol):
+    """A child's stdout and stderr: each line goes to the agent's log, with the process in front."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        if len(self.rest) > MAX_LINE:
+            lines, self.rest = [*lines, self.rest], b""
+        for line in lines:
+            self._log(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.rest:
+            self._log(self.rest)
+
+    def _log(self, line: bytes) -> None:
+        output_log.info("%s | %s", self.label, line.decode(errors="replace").rstrip())
+
+
+class ProcessExecutor(Executor):
+    """One child."""
+
+    __slots__ = (
+        "child", "deaf", "exit", "freezing", "kind", "launcher", "next_id", "outstanding", "pipe", "returned", "silent",
+        "stopping", "target", "task", "taking", "thawing",
+    )  # fmt: skip
+
+    def __init__(self, host: Host, order: StartWorker, launcher: Launcher) -> None:
+        super().__init__(host, order)
+        self.launcher = launcher
+        self.target = order.spec.target
+        self.child: Child | None = None
+        self.pipe: Frames | None = None
+        self.deaf: asyncio.Future[None] | None = None  #: done when the pipe has ended
+        self.kind = ""  #: of `frames.KINDS`, once it has started
+        self.exit: tuple[bool, str] | None = None  #: what its last frame said
+        self.silent = False  #: `failed` was told: nothing more is
+        self.stopping = False
+        self.freezing = False
+        self.thawing: list[Letter] | None = None
+        self.returned: list[Letter] = []
+        self.outstanding: dict[int, Letter] = {}
+        self.next_id = 0
+        self.taking: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, args: list[Any], kwargs: dict[str, Any], state: bytes | None) -> None:
+        order = (
+            self.serial,
+            self.sworm,
+            self.name,
+            self.pid,
+            self.epoch,
+            self.target,
+            pack_arguments(args, kwargs),
+            state,
+        )
+        self.task = self.host.loop.create_task(self._live(order), context=self.host.context.copy())
+
+    async def _live(self, order: tuple[Any, ...]) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self.child = await self.launcher.launch(theirs)
+        except Exception as error:
+            ours.close()
+            self._failed(StartError.code, f"no process could be started: {described(error)}")
+            return
+        finally:
+            theirs.close()
+        await self._connect(ours, self.child, order)
+        code = await self._ended(self.child)
+        assert self.deaf is not None
+        await asyncio.wait({self.deaf}, timeout=LAST_WORDS)
+        self._report(code)
+
+    async def _connect(self, ours: socket.socket, child: Child, order: tuple[Any, ...]) -> None:
+        loop = self.host.loop
+        self.deaf = loop.create_future()
+        self.pipe = Frames(self._receive, self._closed)
+        ours.setblocking(False)
+        await loop.connect_accepted_socket(lambda: self.pipe, ours)  # type: ignore[type-var]
+        await loop.connect_read_pipe(lambda: Output(self.label), os.fdopen(child.output, "rb", 0))
+        if self.stopping:
+            kill(child, signal.SIGKILL)
+        else:
+            self.pipe.send(frames.START, *order)
+
+    def _closed(self) -> None:
+        assert self.deaf is not None
+        _finish(self.deaf)
+
+    async def _ended(self, child: Child) -> int:
+        loop = self.host.loop
+        over: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(child.pidfd, _finish, over)
+        try:
+            await over
+        finally:
+            loop.remove_reader(child.pidfd)
+            os.close(child.pidfd)
+        return child.process.wait()
+
+    def _report(self, code: int) -> None:
+        if self.pipe is not None:
+            self.pipe.close()
+        if self.taking is not None:
+            self._state_taken(b"", False, "the process has ended")
+        normal, detail = self.exit or (code == 0, "" if code == 0 else ending(code))
+        if self.stopping:
+            normal, detail = True, ""
+        elif not normal:
+            log.warning("%s crashed: %s", self.label, detail)
+        letters = list(self.outstanding.values())
+        self.outstanding.clear()
+        if not self.silent and not self.kind and not self.stopping:
+            self._failed(StartError.code, detail or "the process ended before it had started")
+        elif not self.silent:
+            self.host.exited(self, normal, detail)
+        for letter in letters:
+            letter.fail(WorkerCrashed(detail.rpartition("\n")[2]))
+        for letter in self.returned:
+            letter.bounce("")
+
+    def _failed(self, code: str, detail: str) -> None:
+        if self.stopping:
+            self.host.exited(self, True, "")
+        else:
+            self.host.failed(self, code, detail)
+        self.silent = True
+
+    # ------------------------------------------------------------------------------------------------------ messages
+
+    def deliver(self, letter: Letter) -> None:
+        if self.kind == frames.FUNCTION:
+            letter.fail(NotHandled("a plain function takes no messages"))
+            return
+        letter.place = None
+        self.next_id += 1
+        self.outstanding[self.next_id] = letter
+        self._send(frames.CALL if letter.wants_reply else frames.CAST, self.next_id, letter.message)
+
+    def _send(self, *fields: Any) -> None:
+        if self.pipe is not None:
+            self.pipe.send(*fields)
+
+    def freeze(self) -> None:
+        if self.kind in (frames.OBJECT, frames.COROUTINE):
+            self.freezing = True
+            self._send(frames.FREEZE)
+
+    def thaw(self, letters: list[Letter]) -> None:
+        if self.freezing:
+            self.thawing = letters
+            return
+        if self.kind in (frames.OBJECT, frames.COROUTINE):
+            self._send(frames.THAW)
+        super().thaw(letters)
+
+    def _frozen(self) -> None:
+        self.freezing = False
+        returned, self.returned = self.returned, []
+        if self.thawing is not None:
+            letters, self.thawing = self.thawing, None
+            self.thaw(returned + letters)
+        elif self.gate.state == FROZEN:
+            self.gate.parked.extendleft(reversed(returned))
+            for letter in returned:
+                letter.place = self.gate.parked
+        else:
+            for letter in returned:
+                letter.bounce(self.gate.moved_to)
+
+    # --------------------------------------------------------------------------------------------------------- state
+
+    def take_state(self, timeout: float) -> None:
+        if self.kind == frames.FUNCTION or self.taking is not None:
+            self.host.state_taken(self, b"", False, "")
+            return
+        problem = f"no state within {timeout:g} s"
+        self.taking = self.host.loop.call_later(timeout + 0.1, self._state_taken, b"", False, problem)
+        self._send(frames.TAKE_STATE, timeout)
+
+    def _state_taken(self, state: bytes, stateful: bool, problem: str) -> None:
+        if self.taking is not None:
+            self.taking.cancel()
+            self.taking = None
+            self.host.state_taken(self, state, stateful, problem)
+
+    def give_state(self, loser: Pid, state: bytes) -> None:
+        if self.kind == frames.FUNCTION:
+            self.host.state_given(self, loser, "")
+        else:
+            self._send(frames.GIVE_STATE, loser, state)
+
+    # ---------------------------------------------------------------------------------------------------------- stop
+
+    def stop(self, reason: str) -> None:
+        if self.stopping:
+            return
+        self.stopping = True
+        if self.child is None:
+            return  # it is killed as soon as it is there
+        if self.kind in (frames.OBJECT, frames.COROUTINE):
+            self._send(frames.STOP, reason)
+            self.host.loop.call_later(GRACE, self._insist, signal.SIGTERM)
+        else:
+            self._insist(signal.SIGTERM)
+
+    def _insist(self, number: signal.Signals) -> None:
+        if self.child is None or self.child.process.returncode is not None:
+            return
+        kill(self.child, number)
+        if number is signal.SIGTERM:
+            self.host.loop.call_later(GRACE, self._insist, signal.SIGKILL)
+
+    # -------------------------------------------------------------------------------------------------------- frames
+
+    def _receive(self, frame: list[Any]) -> None:
+        kind, *fields = frame
+        if kind == frames.REPLY:
+            self._letter(fields[0]).reply(fields[1])
+        elif kind == frames.FAILURE:
+            self._letter(fields[0]).fail(from_code(fields[1], fields[2]))
+        elif kind == frames.BOUNCED:
+            self._bounced(self._letter(fields[0]))
+        elif kind == frames.FROZEN:
+            self._frozen()
+        elif kind == frames.STATE_TAKEN:
+            self._state_taken(*fields)
+        elif kind == frames.STATE_GIVEN:
+            self.host.state_given(self, *fields)
+        elif kind == frames.ASK:
+            self.host.loop.create_task(self._ask(*fields), context=self.host.context.copy())
+        else:
+            self._life(kind, fields)
+
+    def _life(self, kind: int, fields: list[Any]) -> None:
+        if kind == frames.STARTED:
+            self.kind = fields[0]
+            if not self.stopping:
+                self.host.started(self)
+        elif kind == frames.FAILED:
+            self._failed(*fields)
+        elif kind == frames.EXITED:
+            self.exit = (fields[0], fields[1])
+            if not self.stopping:
+                self.host.loop.call_later(GRACE, self._insist, signal.SIGTERM)
+
+    def _letter(self, number: int) -> Letter:
+        return self.outstanding.pop(number, None) or Letter(None)
+
+    def _bounced(self, letter: Letter) -> None:
+        if self.freezing:
+            self.returned.append(letter)
+        elif self.gate.state == BOUNCED:
+            letter.bounce(self.gate.moved_to)
+        else:
+            self.returned.append(letter)  # it is ending: the name may be looked up again once it has
+
+    async def _ask(self, number: int, verb: str, arguments: list[Any]) -> None:
+        """Carry out a verb of the public API for the child's code."""
+        try:
+            result = await asking.answer(backend.current_backend(), verb, arguments)
+            self._send(frames.ANSWER, number, result)
+        except AlreadyStarted as error:
+            self._send(frames.REFUSAL, number, error.code, error.detail, error.pid)
+        except (SwormError, BadValue) as error:
+            self._send(frames.REFUSAL, number, error.code, error.detail, "")
+        except Exception as error:
+            log.exception("%s: its agent could not %s", self.label, verb)
+            self._send(frames.REFUSAL, number, "error", described(error), "")
