@@ -128,6 +128,8 @@ class Replicator:
         """The link is gone, and with it what was known of the peer."""
         self.peers.pop(peer, None)
         self._acks.pop(peer, None)
+        for replica in self.replicas.values():
+            replica.sender_left(peer)
 
     # ------------------------------------------------------------------------------------------------------ messages
 
@@ -137,9 +139,10 @@ class Replicator:
             return
         where = (delta.sworm, delta.origin)
         replica = self.replica(delta.sworm)
-        moved, gap = replica.receive(delta, replace=where in self._distrusted)
+        moved, gap = replica.receive(delta, peer, replace=where in self._distrusted)
         if moved:
-            self._distrusted.discard(where)
+            if delta.base == 0:
+                self._distrusted.discard(where)
             self._touch(delta.sworm)
             if gone := self._gaps.get(where):
                 self._recheck(where, gone[1], now)
@@ -201,16 +204,18 @@ class Replicator:
                     # what is new here as a whole is asked for at once; what is only behind may be on its way
                     self._gaps.setdefault((sworm, origin), (now + (self.timing.hold if mine else 0), peer))
                 elif version == mine and origin in digests and digests[origin] != replica.digest(origin):
-                    self._distrust(peer, sworm, origin)
+                    self._distrust(peer, sworm, origin, digests[origin])
 
-    def _distrust(self, peer: Origin, sworm: str, origin: Origin) -> None:
+    def _distrust(self, peer: Origin, sworm: str, origin: Origin, theirs: bytes) -> None:
         where = (sworm, origin)
-        if where in self._distrusted:
-            return
-        self._distrusted.add(where)
-        detail = f"two copies of {origin} differ at one version; this one is replaced from {origin}"
-        self.out.append(Report("repaired", sworm=sworm, node=node_of(self.me), detail=detail))
-        self.out.append(Send(origin if origin in self.peers else peer, Want(sworm, origin, 0)))
+        if where not in self._distrusted:
+            self._distrusted.add(where)
+            detail = f"two copies of {origin} differ at one version; this one is replaced from {origin}"
+            self.out.append(Report("repaired", sworm=sworm, node=node_of(self.me), detail=detail))
+        if origin in self.peers:
+            self.out.append(Send(origin, Want(sworm, origin, 0)))
+        elif theirs > self.replica(sworm).digest(origin):  # nobody can tell who is right; that all agree can be had
+            self.out.append(Send(peer, Want(sworm, origin, 0)))
 
     # --------------------------------------------------------------------------------------------------------- beats
 

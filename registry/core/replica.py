@@ -1,13 +1,14 @@
 """One sworm's registry as one node holds it: a copy of every origin's map, and what is read from all of them together.
 
 Law: entries are only ever added or removed by applying an origin's own versions; reading never changes a copy. A lookup
-(`index`) sees the best-ranked entry among origins that are not `dead`; an entry at a dead origin is no answer, it is work for
-the name's arbiter (`orphans`). Nothing is inferred to be removed: an entry is void only when a "gone up to epoch" says so.
+(`index`) sees the best-ranked entry among origins that are not `dead`; an entry at a dead origin is no answer, it is work
+for the name's arbiter (`orphans`). Nothing is inferred to be removed: an entry is void only when a "gone up to epoch"
+says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from registry.core.ids import Origin
@@ -17,6 +18,10 @@ from registry.core.origin import Changed, VersionedMap
 
 #: Deltas that came too early, kept for each origin at most.
 MAX_HELD = 8
+
+
+def _cut(delta: Delta) -> tuple[int, int, int]:
+    return delta.base, delta.version, delta.parts
 
 
 class Replica:
@@ -33,7 +38,7 @@ class Replica:
         self.changed: set[str] = set()  #: names touched since somebody last took them
         self.contested: set[str] = set()  #: names with more than one claim, or with a void one
         self.held: dict[Origin, list[Delta]] = {}
-        self.staged: dict[tuple[Origin, int, int], dict[int, Delta]] = {}
+        self.staged: dict[tuple[Origin, Origin], dict[int, Delta]] = {}  #: (sender, origin) -> pieces
 
     # ------------------------------------------------------------------------------------------------------ versions
 
@@ -71,39 +76,53 @@ class Replica:
         self._reindex(origin, changed)
         return bool(changed)
 
-    def receive(self, delta: Delta, replace: bool = False) -> tuple[bool, bool]:
+    def receive(self, delta: Delta, sender: Origin = "", replace: bool = False) -> tuple[bool, bool]:
         """Take a delta (or a piece of one): (whether a copy moved, whether something is missing before it).
 
         `replace`: the own copy is distrusted, a whole map of the same version may replace it.
         """
-        whole = self._assemble(delta)
+        origin = delta.origin
+        held = self.version(origin)
+        useful = delta.version > held or (replace and delta.base == 0 and delta.version == held)
+        whole = self._assemble(delta, sender) if useful else None
         if whole is None:
             return False, False
-        copy = self.copy(delta.origin)
-        if copy.fits(whole) or (replace and whole.base == 0 and whole.version >= copy.version):
-            self._reindex(delta.origin, copy.apply(whole))
-            self._apply_held(delta.origin)
+        if whole.base <= held:
+            self._reindex(origin, self.copy(origin).apply(whole))
+            self._apply_held(origin)
+            self._unstage(lambda at, version: at[1] == origin and version <= self.version(origin))
             return True, False
-        if whole.base > copy.version:
-            waiting = self.held.setdefault(delta.origin, [])
-            waiting.append(whole)
-            del waiting[:-MAX_HELD]
-            return False, True
-        return False, False
+        waiting = self.held.setdefault(origin, [])
+        waiting.append(whole)
+        del waiting[:-MAX_HELD]
+        return False, True
 
-    def _assemble(self, delta: Delta) -> Delta | None:
+    def _assemble(self, delta: Delta, sender: Origin) -> Delta | None:
+        """The whole that a piece completes. Two senders cut one map differently: their pieces never mix."""
         if delta.parts <= 1:
             return delta
-        key = (delta.origin, delta.base, delta.version)
-        for other in [k for k in self.staged if k[0] == delta.origin and k[2] < delta.version]:
-            del self.staged[other]  # an incomplete set that a newer one overtakes will never be whole
-        parts = self.staged.setdefault(key, {})
+        at = (sender, delta.origin)
+        parts = self.staged.setdefault(at, {})
+        known = next(iter(parts.values()), delta)
+        if _cut(known) != _cut(delta):
+            if delta.version < known.version:
+                return None
+            parts.clear()  # a set that the next one of its sender overtakes will never be whole
         parts[delta.part] = delta
         if len(parts) < delta.parts:
             return None
-        del self.staged[key]
+        del self.staged[at]
         changes = [change for number in sorted(parts) for change in parts[number].changes]
         return delta._replace(changes=changes, part=0, parts=1)
+
+    def _unstage(self, useless: Callable[[tuple[Origin, Origin], int], bool]) -> None:
+        for at, parts in list(self.staged.items()):
+            if useless(at, next(iter(parts.values())).version):
+                del self.staged[at]
+
+    def sender_left(self, sender: Origin) -> None:
+        """The link to a sender is gone: what it had begun to send stays incomplete."""
+        self._unstage(lambda at, _: at[0] == sender)
 
     def _apply_held(self, origin: Origin) -> None:
         waiting = self.held.pop(origin, None)
@@ -122,8 +141,7 @@ class Replica:
         copy = self.copies.pop(origin, None)
         self.held.pop(origin, None)
         self.dead.discard(origin)
-        for key in [k for k in self.staged if k[0] == origin]:
-            del self.staged[key]
+        self._unstage(lambda at, _: at[1] == origin)
         if copy:
             self._reindex(origin, dict(copy.entries))
 
@@ -143,23 +161,27 @@ class Replica:
     def _reindex(self, origin: Origin, changed: Changed) -> None:
         copy = self.copies.get(origin)
         entries = copy.entries if copy else {}
-        for key, before in changed.items():
+        for key in changed:
             if isinstance(key, str):
                 self._point(origin, key, entries.get(key))
             elif key[0] == GONE:
-                self._set_gone(key[1], before)
+                self._set_gone(key[1])
 
     def _point(self, origin: Origin, name: str, entry: Registration | None) -> None:
         """The common case, one live claimant, without a look at the other copies."""
         now = self.index.get(name)
-        alone = (now is None or now.origin == origin) and name not in self.gone
-        if entry is not None and alone and origin not in self.dead and name not in self.contested:
+        alone = now.origin == origin if now else not self._claimed_by_dead(name)
+        quiet = name not in self.gone and name not in self.contested
+        if entry is not None and alone and quiet and origin not in self.dead:
             self.index[name] = located(origin, entry)
             self.changed.add(name)
         else:
             self._settle(name)
 
-    def _set_gone(self, name: str, _before: Any) -> None:
+    def _claimed_by_dead(self, name: str) -> bool:
+        return any(origin in self.copies and name in self.copies[origin].entries for origin in self.dead)
+
+    def _set_gone(self, name: str) -> None:
         key = (GONE, name)
         epochs = [copy.entries[key] for copy in self.copies.values() if key in copy.entries]
         if epochs:
