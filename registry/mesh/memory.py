@@ -49,6 +49,12 @@ class Hub:
         for wire in [wire for wire in self._wires if wire.pair == pair]:
             wire.break_down()
 
+    def lose(self, origin: Origin, other: Origin) -> None:
+        """Break every link between two nodes, but let only `origin` notice: the other side's link is half open."""
+        pair = frozenset((origin, other))
+        for wire in [wire for wire in self._wires if wire.pair == pair and wire.origin == origin]:
+            wire.break_off()
+
     def crash(self, origin: Origin) -> None:
         """A node is gone: its links break, nobody listens at its URLs, and it hears nothing of it itself."""
         self._listeners = {url: mesh for url, mesh in self._listeners.items() if mesh.identity.origin != origin}
@@ -170,6 +176,15 @@ class MemoryWire:
         if self.other is not None and self.other._is_open:  # noqa: SLF001 - the other end of the same wire
             self.other.break_down(silent)
         if was_open and end is not None and self.origin != silent:
+            asyncio.get_running_loop().call_soon(end.closed, f"{LOST}: the connection ended without a word")
+
+    def break_off(self) -> None:
+        """Only this end learns that the wire is gone; the other sends into the void."""
+        end = self.end
+        if self.other is not None:
+            self.other.other = None
+        self._shut()
+        if end is not None:
             asyncio.get_running_loop().call_soon(end.closed, f"{LOST}: the connection ended without a word")
 
     def _shut(self) -> None:

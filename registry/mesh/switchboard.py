@@ -121,7 +121,7 @@ class Switchboard:
             self.traffic.lost += 1
             return False
         last, data = self._last
-        if message is not last:  # one change goes to every peer: encode it once
+        if message is not last or not data:  # one change goes to every peer: encode it once
             data = self._codec.encode(message)
             self._last = (message, data)
         if len(data) > self.options.max_frame - FRAME_OVERHEAD:
@@ -268,10 +268,17 @@ class Switchboard:
         return Hello(PROTOCOL_VERSION, mine.origin, mine.role, mine.lane, self.options.clock(), mine.url)
 
     def _decide(self, hello: Hello, link: bytes, lost: bytes, *, ours: bool) -> int | Refusal:
-        refusal = self.options.admit(hello)
+        refusal = self._admit(hello)
         if refusal is not None:
             return Refusal(f"{REFUSED}: {refusal.reason}", refusal.last_incarnation)
         return self._roster.decide(hello, link, lost, ours=ours)
+
+    def _admit(self, hello: Hello) -> Refusal | None:
+        try:
+            return self.options.admit(hello)
+        except Exception:
+            log.exception("the owner of the mesh failed to decide about %s", hello.origin)
+            return Refusal(f"{self._identity.origin} could not decide")
 
     def _meet(self, link: Link, handshake: Acceptor | Dialler) -> None:
         link.handshake = handshake

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -50,15 +49,15 @@ class Socket(asyncio.Protocol):
         self._protocol = protocol
         self._link = link
         self._transport: asyncio.Transport | None = None
+        self._last_call: asyncio.TimerHandle | None = None
         self.address = ""
 
     # ------------------------------------------------------------------------------------------------- the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
-        self._transport = cast(
-            asyncio.Transport, transport
-        )  # uvloop's are none of its class, but have all of its methods
+        # uvloop has classes of its own for transports, with the same methods.
+        self._transport = cast("asyncio.Transport", transport)
         host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         self.address = f"{host}:{port}"
         self._mesh.sockets.add(self)
@@ -73,10 +72,9 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
         self._traffic.bytes_in += len(data)
-        link, protocol = self._link, self._protocol
-        if link is None:
-            return
-        link.heard()
+        protocol = self._protocol
+        if self._link is not None:
+            self._link.heard()
         protocol.receive_data(data)
         for event in protocol.events_received():
             if type(event) is Frame:
@@ -96,6 +94,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """asyncio: the connection is gone."""
         self._mesh.socket_gone(self)
+        if self._last_call is not None:
+            self._last_call.cancel()
         self._tell_closed(f"{LOST}: {error or 'the connection ended without a word'}")
 
     # --------------------------------------------------------------------------------------------------------- frames
@@ -204,8 +204,8 @@ class Socket(asyncio.Protocol):
 
     def _end_soon(self) -> None:
         self._write()
-        if self._transport is not None:
-            self._mesh.later(CLOSE_TIMEOUT, self._transport.abort)
+        if self._transport is not None and self._last_call is None:
+            self._last_call = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
 
 
 class WebSocketMesh(Switchboard):
@@ -251,10 +251,6 @@ class WebSocketMesh(Switchboard):
             link.failed(False, f"{UNREACHABLE}: {url!r} is no ws:// or wss:// URL: {error}")
         except (OSError, ValueError) as error:
             link.failed(False, f"{UNREACHABLE}: {url} cannot be reached: {error}")
-
-    def later(self, delay: float, function: Callable[[], object]) -> None:
-        """Run a function after so many seconds."""
-        asyncio.get_running_loop().call_later(delay, function)
 
     def socket_gone(self, socket: Socket) -> None:
         """A connection has ended."""
