@@ -26,11 +26,11 @@ class Counter(Worker):
         """The arguments of `register_name` arrive here."""
         self.value = value
 
-    def handle_call(self, message: Any) -> int:
+    def handle_call(self, message: Any) -> Any:
         """`{"op": "increment", "by": 1}` and `{"op": "get"}`: both answer with the value."""
         match message:
-            case {"op": "increment", **rest}:
-                self.value += int(rest.get("by", 1))
+            case {"op": "increment"}:
+                self.value += message.get("by", 1)
             case {"op": "get"}:
                 pass
             case _:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from supervisor.workers.scope import current
 
 _ERRORS = (
-    "AlreadyStarted", "BadDefinition", "BadValue", "CallError", "CallTimeout", "Deadlock", "LinkLost", "NoAnswer", "NoNode",
-    "NotHandled", "NotRegistered", "Refused", "StartError", "SwormError", "TargetNotAllowed", "TargetNotFound",
-    "WorkerCrashed",
+    "AlreadyStarted", "BadDefinition", "BadValue", "CallError", "CallTimeout", "Deadlock", "LinkLost", "NoAnswer",
+    "NoNode", "NotHandled", "NotRegistered", "Refused", "StartError", "SwormError", "TargetNotAllowed",
+    "TargetNotFound", "WorkerCrashed",
 )  # fmt: skip
 
 _HOMES = {

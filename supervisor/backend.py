@@ -6,6 +6,8 @@ sends commands through the broker and reads the read model. The verbs mean the s
 nothing that does anything, so that a worker's module may import `Sworm` anywhere.
 """
 
+# ruff: noqa: ASYNC109 - a time-out is part of each verb
+
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
@@ -32,9 +34,9 @@ class Registered(NamedTuple):
 class Backend(Protocol):
     """The verbs. Every waiting one ends within its time-out (seconds) in a result or an error of `supervisor.errors`.
 
-    Guarantees: `whereis`, `registered` and `cast` return at once and never wait for another node. `call` and `cast` keep
-    the order of one caller's messages to one name. Errors are raised, never returned.
-    Duties of a caller: values are MessagePack values; they are copied before they reach a worker.
+    Guarantees: `whereis`, `registered` and `cast` return at once and never wait for another node. `call` and `cast`
+    keep the order of one caller's messages to one name. Errors are raised, never returned. Duties of a caller: values
+    are MessagePack values; they are copied before they reach a worker.
     """
 
     async def register(self, definition: Definition, name: str, spec: Spec, timeout: float) -> Registered:
@@ -86,8 +88,8 @@ class NoBackend(SwormError):
     code = "no_backend"
 
 
-_backend: Backend | None = None
-_fallback: Callable[[], Backend] | None = None
+_backend: Backend | None = None  # a plain global, because `whereis_name` reads it a million times a second
+_fallbacks: list[Callable[[], Backend]] = []
 
 
 def use_backend(backend: Backend | None) -> Backend | None:
@@ -99,15 +101,14 @@ def use_backend(backend: Backend | None) -> Backend | None:
 
 def use_fallback(factory: Callable[[], Backend] | None) -> None:
     """What makes the backend at its first use where none was set: the broker's client, in a Django process."""
-    global _fallback
-    _fallback = factory
+    _fallbacks[:] = [factory] if factory is not None else []
 
 
 def current_backend() -> Backend:
     """The backend of this process. Raises `NoBackend` when there is none."""
     if _backend is None:
-        if _fallback is None:
+        if not _fallbacks:
             raise NoBackend
-        use_backend(_fallback())
+        use_backend(_fallbacks[0]())
     assert _backend is not None
     return _backend

@@ -1,10 +1,12 @@
 """Routes calls and casts: to a worker of this agent, or over the call lane to the node that runs the name.
 
-Law: everything here happens on the workers' loop. Each call ends in a reply or an error within its time-out; a cast runs at
-most once. What one node sends to one name is handled in the order sent, moves included: a letter is sent again only when
-it came back unhandled, and while the earlier ones may still come back, the later ones are held (`holds`). A call whose
-link broke is not sent again, because it may have run: it ends in `LinkLost`.
+Law: everything here happens on the workers' loop. Each call ends in a reply or an error within its time-out; a cast
+runs at most once. What one node sends to one name is handled in the order sent, moves included: a letter is sent again
+only when it came back unhandled, and while the earlier ones may still come back, the later ones are held (`holds`). A
+call whose link broke is not sent again, because it may have run: it ends in `LinkLost`.
 """
+
+# ruff: noqa: ASYNC109 - a time-out is part of each verb
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ from supervisor.workers.values import MAX_MESSAGE, copied, pack, unpack
 
 log = logging.getLogger("supervisor.calls")
 
-#: Names whose last place is remembered, so that a move of one is noticed. Beyond it the oldest half is forgotten: nothing
-#: sent to those can still be under way.
+#: Names whose last place is remembered, so that a move of one is noticed. Beyond it the oldest half is forgotten:
+#: nothing sent to those can still be under way.
 MAX_PLACES = 100_000
 
 #: Seconds that a cast which came back is kept while its name is looked for.
@@ -59,32 +61,6 @@ class Registry(Protocol):
     def call_url(self, origin: Origin) -> str:
         """Where a node takes calls; empty when it is not known."""
         ...
-
-
-class Core(Protocol):
-    """The pure core of a node, as far as the router reads it."""
-
-    @property
-    def replicas(self) -> Mapping[str, Index]:
-        """Sworm -> its registry; the same object for the core's life."""
-        ...
-
-    def members(self) -> Iterable[Any]:
-        """Every node known, each with `origin` and `record`."""
-        ...
-
-
-class CoreRegistry:
-    """A node's core as the router's registry."""
-
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self.replicas = core.replicas
-
-    def call_url(self, origin: Origin) -> str:
-        """Where a node takes calls; empty when it is not known."""
-        urls = (str(member.record.call_url) for member in self.core.members() if member.origin == origin)
-        return next(urls, "")
 
 
 class Router:
@@ -410,9 +386,11 @@ class OwnMark(Letter):
         self.hold = hold
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         self.holds.marked(self.key, self.hold)
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         self.holds.marked(self.key, self.hold)
 
 

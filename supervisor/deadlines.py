@@ -1,7 +1,7 @@
 """Many deadlines, one timer.
 
-Law: something is due at its time or a little later (a hundredth of a second to one second, by its length), never before.
-Adding and discarding cost one dict access each, because nearly every call is answered long before it is due.
+Law: something is due at its time or a little later (a hundredth of a second to one second, by its length), never
+before. Adding and discarding cost one dict access each, because nearly every call is answered long before it is due.
 """
 
 from __future__ import annotations

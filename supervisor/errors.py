@@ -146,7 +146,7 @@ BY_CODE: dict[str, type[SwormError]] = {
 
 
 def from_code(code: str, detail: str = "", pid: str = "") -> SwormError:
-    """The error that a code from elsewhere stands for; `SwormError` with the code in its sentence for an unknown one."""
+    """The error that a code from elsewhere stands for; a `SwormError` naming the code when it is unknown."""
     if code == AlreadyStarted.code:
         return AlreadyStarted(pid, detail)
     kind = BY_CODE.get(code)

@@ -1,8 +1,9 @@
 """Keeps one node's letters to one name in order while the name moves.
 
-Law: a hold begins when a letter came back, or when the registry shows the name elsewhere than earlier letters went. It ends
-when the old place has let through or sent back everything (its mark came back), and the name was found again. Then those
-that came back leave first, the held ones after them. A hold has no deadline of its own; each of its letters has.
+Law: a hold begins when a letter came back, or when the registry shows the name elsewhere than earlier letters went. It
+ends when the old place has let through or sent back everything (its mark came back), and the name was found again.
+Then those that came back leave first, the held ones after them. A hold has no deadline of its own; each of its letters
+has.
 """
 
 from __future__ import annotations

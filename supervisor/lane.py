@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Call(NamedTuple):
-    """Have the process with this serial, at the receiver's incarnation, handle a message; ends in one of the answers."""
+    """Have the process with this serial, at the receiver's incarnation, handle a message; ends in one answer."""
 
     id: int
     sworm: str

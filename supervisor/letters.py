@@ -50,6 +50,7 @@ class Own(Letter):
         self.serial = 0
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         if not self.over:
             self.post.bounced(self, pid)
 
@@ -76,12 +77,14 @@ class OwnCall(Own):
         self.future = future
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         self.over = True
         self.post.ended(self)
         if not self.future.done():
             self.future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
+        """See `Letter.fail`."""
         self.over = True
         self.post.ended(self)
         if not self.future.done():
@@ -100,10 +103,12 @@ class OwnCast(Own):
         self.failed: BaseException | None = None
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         self.over = True
         self.post.ended(self)
 
     def fail(self, error: BaseException) -> None:
+        """See `Letter.fail`."""
         self.over = True
         self.failed = error
         self.post.ended(self)
@@ -122,14 +127,17 @@ class Incoming(Letter):
         self.due_slot = 0
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         self.over = True
         self.post.send(self.origin, answer(self.id, value))
 
     def fail(self, error: BaseException) -> None:
+        """See `Letter.fail`."""
         self.over = True
         self.post.send(self.origin, failure(self.id, error))
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         self.over = True
         self.post.send(self.origin, Bounced(self.id, pid))
 
@@ -153,6 +161,7 @@ class IncomingCast(Letter):
         self.sworm, self.name, self.serial, self.packed = cast
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         self.post.send(self.origin, CastBounced(self.sworm, self.name, self.serial, pid, self.packed))
 
 
@@ -170,9 +179,11 @@ class IncomingMark(Letter):
         self.id = number
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         self.post.send(self.origin, Marked(self.id))
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         self.post.send(self.origin, Marked(self.id))
 
 

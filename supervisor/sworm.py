@@ -1,9 +1,11 @@
 """`Sworm`: the public verbs on a named pool of processes.
 
-Law: a sworm is a class that is never instantiated; its attributes are the first definition, its verbs talk to the backend
-of this process and mean the same in a worker, in a view and in a script. `whereis_name`, `registered` and `cast` return at
-once; the others are awaited, or called through `.sync` where there is no event loop.
+Law: a sworm is a class that is never instantiated; its attributes are the first definition, its verbs talk to the
+backend of this process and mean the same in a worker, in a view and in a script. `whereis_name`, `registered` and
+`cast` return at once; the others are awaited, or called through `.sync` where there is no event loop.
 """
+
+# ruff: noqa: ASYNC109 - a time-out is part of each verb
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """The verbs of the public API between a child and its agent.
 
-Law: a child's code uses the same verbs as any worker. Each is asked of the agent in one frame and ends in one answer; the
-agent carries it out as if a worker of its own had asked.
+Law: a child's code uses the same verbs as any worker. Each is asked of the agent in one frame and ends in one answer;
+the agent carries it out as if a worker of its own had asked.
 """
+
+# ruff: noqa: ASYNC109 - a time-out is part of each verb
 
 from __future__ import annotations
 
@@ -85,38 +87,47 @@ class AskingBackend:
             del self.waiting[number]
 
     async def register(self, definition: Definition, name: str, spec: Spec, timeout: float) -> Registered:
+        """See `Backend.register`."""
         pid, already = await self._ask("register", [list(definition), name, list(spec), timeout], timeout)
         return Registered(pid, already)
 
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
+        """See `Backend.unregister`."""
         await self._ask("unregister", [sworm, name, timeout], timeout)
 
     def whereis(self, sworm: str, name: str) -> Pid | None:
+        """See `Backend.whereis`."""
         found: Pid | None = self.wait(self._ask("whereis", [sworm, name], MARGIN))
         return found
 
     def registered(self, sworm: str) -> list[tuple[str, Pid]]:
+        """See `Backend.registered`."""
         return [(name, pid) for name, pid in self.wait(self._ask("registered", [sworm], MARGIN))]
 
     async def call(self, sworm: str, name: str, message: Any, timeout: float) -> Any:
+        """See `Backend.call`."""
         own = current_executor()
         if own and own.name == name and own.sworm == sworm and own.handler_task is asyncio.current_task():
             raise Deadlock
         return await self._ask("call", [sworm, name, message, timeout], timeout)
 
     def cast(self, sworm: str, name: str, message: Any) -> None:
+        """See `Backend.cast`."""
         if threading.get_ident() == self.thread:
             self.send(0, "cast", [sworm, name, message])
         else:
             self.loop.call_soon_threadsafe(self.send, 0, "cast", [sworm, name, message])
 
     async def restart(self, sworm: str, name: str, timeout: float) -> None:
+        """See `Backend.restart`."""
         await self._ask("restart", [sworm, name, timeout], timeout)
 
     async def handoff(self, sworm: str, name: str, to: str | None, timeout: float) -> None:
+        """See `Backend.handoff`."""
         await self._ask("handoff", [sworm, name, to, timeout], timeout)
 
     def wait(self, verb: Coroutine[Any, Any, Result]) -> Result:
+        """See `Backend.wait`."""
         if threading.get_ident() == self.thread:
             verb.close()
             raise RuntimeError("this would block the worker's own loop: use the awaitable verbs here")

@@ -15,6 +15,8 @@ from supervisor.errors import NotHandled
 
 log = logging.getLogger("supervisor.workers")
 
+OWNER = "_owner"  #: the attribute in which a worker finds what runs it
+
 
 class Owner(Protocol):
     """What runs a worker, as the worker sees it."""
@@ -75,7 +77,9 @@ class Worker:
         """Clean up. `reason` is what stopped it: "shutdown", "crashed", "finished" … Not called when `init` failed."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
-        """Run a coroutine beside the messages. It is cancelled when the worker ends; an exception in it ends the worker."""
+        """Run a coroutine beside the messages. It is cancelled when the worker ends; an exception in it ends the
+        worker.
+        """
         return self._owner.spawn(coroutine)
 
     def finish(self) -> None:

@@ -1,9 +1,11 @@
 """The program of an operating-system process that runs one worker: `python -m supervisor.workers.child FD PARENT`.
 
-Law: it dies with its agent (parent-death signal, asked for before anything else) and runs nothing but its worker. Methods
-and coroutines run on the main thread's loop by the same executors as in an agent; a plain function has the main thread to
-itself, and the loop with the pipe runs beside it.
+Law: it dies with its agent (parent-death signal, asked for before anything else) and runs nothing but its worker.
+Methods and coroutines run on the main thread's loop by the same executors as in an agent; a plain function has the
+main thread to itself, and the loop with the pipe runs beside it.
 """
+
+# ruff: noqa: BLE001 - users' code raises anything, and costs only itself
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ from supervisor.workers.protocol import Executor, Letter
 from supervisor.workers.scope import scope_of
 from supervisor.workers.tasks import TaskExecutor
 from supervisor.workers.tracing import shortened
-from supervisor.workers.values import unpack, unpack_arguments
+from supervisor.workers.values import unpack_arguments
 
 PR_SET_PDEATHSIG = 1
 
@@ -51,16 +53,19 @@ class FrameCall(Letter):
         self.number = number
 
     def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
         try:
             self.link.pipe.send(frames.REPLY, self.number, value)
         except BadValue as error:
             self.fail(WorkerCrashed(f"the worker's reply is {error}"))
 
     def fail(self, error: BaseException) -> None:
+        """See `Letter.fail`."""
         code = error.code if isinstance(error, SwormError) else WorkerCrashed.code
         self.link.pipe.send(frames.FAILURE, self.number, code, str(error))
 
     def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
         self.link.pipe.send(frames.BOUNCED, self.number)
 
 
@@ -102,14 +107,17 @@ class Link:
     # ---------------------------------------------------------------------------------------------------------- host
 
     def started(self, executor: Executor) -> None:
+        """See `Host.started`."""
         executor.gate.open()
         self.pipe.send(frames.STARTED, self.kind)
 
     def failed(self, executor: Executor, code: str, detail: str) -> None:
+        """See `Host.failed`."""
         self.pipe.send(frames.FAILED, code, detail)
         self._leave(1)
 
     def exited(self, executor: Executor, normal: bool, detail: str) -> None:
+        """See `Host.exited`."""
         self.loop.call_soon(self._last_word, normal, detail)  # after the letters that this end bounces or fails
 
     def _last_word(self, normal: bool, detail: str) -> None:
@@ -121,9 +129,11 @@ class Link:
             self.over.set_result(status)
 
     def state_taken(self, executor: Executor, state: bytes, stateful: bool, problem: str) -> None:
+        """See `Host.state_taken`."""
         self.pipe.send(frames.STATE_TAKEN, state, stateful, problem)
 
     def state_given(self, executor: Executor, loser: Pid, problem: str) -> None:
+        """See `Host.state_given`."""
         self.pipe.send(frames.STATE_GIVEN, loser, problem)
 
     # -------------------------------------------------------------------------------------------------------- frames

@@ -1,8 +1,8 @@
 """`Workers`: every worker of one agent, behind the verbs of `supervisor.core.events`.
 
 Law: one loop, the workers' loop; every method is called there. It carries out what the node decided and tells what
-happened (`emit`), once for each thing; it decides nothing. The gate of a process lives here from `start` to its end, and
-everything that reaches its worker has passed it.
+happened (`emit`), once for each thing; it decides nothing. The gate of a process lives here from `start` to its end,
+and everything that reaches its worker has passed it.
 """
 
 from __future__ import annotations
@@ -42,27 +42,32 @@ class Unfit(Executor):
     __slots__ = ()
 
     def deliver(self, letter: Letter) -> None:
+        """See `Executor.deliver`."""
         letter.bounce("")
 
     def freeze(self) -> None:
+        """See `Executor.freeze`."""
         return
 
     def take_state(self, timeout: float) -> None:
+        """See `Executor.take_state`."""
         self.host.state_taken(self, b"", False, "the worker is still starting")
 
     def give_state(self, loser: Pid, state: bytes) -> None:
+        """See `Executor.give_state`."""
         self.host.state_given(self, loser, "the worker is still starting")
 
     def stop(self, reason: str) -> None:
+        """See `Executor.stop`."""
         self.host.exited(self, True, "")
 
 
 class Workers:
     """The workers of one agent.
 
-    `emit` is called on the loop with `WorkerStarted`, `WorkerFailed`, `WorkerExited`, `StateTaken` or `StateGiven`, often
-    from within the verb that caused it; it may call back into `Workers`. `allowed` is the
-    agent's list of module prefixes (`SWORM_ALLOWED_MODULES`).
+    `emit` is called on the loop with `WorkerStarted`, `WorkerFailed`, `WorkerExited`, `StateTaken` or `StateGiven`,
+    often from within the verb that caused it; it may call back into `Workers`. `allowed` is the agent's list of module
+    prefixes (`SWORM_ALLOWED_MODULES`).
     """
 
     def __init__(
@@ -281,7 +286,7 @@ class Workers:
         self.bounce_gate(serial, "")
         executor.stop(reason)
 
-    async def stop_all(self, reason: str, timeout: float) -> None:
+    async def stop_all(self, reason: str, timeout: float) -> None:  # noqa: ASYNC109 - what is left is left
         """End every worker and wait for it, at most `timeout` seconds: the agent is leaving."""
         self.empty = self.loop.create_future()
         for serial in list(self.running):

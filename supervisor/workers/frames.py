@@ -67,10 +67,12 @@ class Frames(asyncio.Protocol):
         self.buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol.connection_made`."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
         self.buffer += data
         start = 0
         while len(self.buffer) - start >= _LENGTH:
@@ -87,6 +89,7 @@ class Frames(asyncio.Protocol):
         del self.buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
         self.transport = None
         self.closed()
 

@@ -4,9 +4,12 @@ Law: every child is forked by one thread that lives as long as the agent, becaus
 when the forking *thread* ends. A child gets the agent's import path and none of its secrets.
 """
 
+# ruff: noqa: BLE001 - users' code raises anything, and costs only itself
+
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import signal
@@ -63,10 +66,8 @@ def launch(pipe: socket.socket) -> Child:
 def kill(child: Child, number: signal.Signals) -> None:
     """Signal a child and whatever it started; nothing happens when it has ended."""
     if child.process.returncode is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.process.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def ending(code: int) -> str:

@@ -1,9 +1,11 @@
 """Runs one `Worker` object on the workers' loop.
 
-Law: its methods never overlap (`busy`), and each begins in the order of its messages. An idle worker's `def` handler runs at
-once in the caller's turn; no task, queue or timer exists for a worker that is idle. What a method raises ends this worker:
-the message in hand fails, those not begun bounce back to their senders.
+Law: its methods never overlap (`busy`), and each begins in the order of its messages. An idle worker's `def` handler
+runs at once in the caller's turn; no task, queue or timer exists for a worker that is idle. What a method raises ends
+this worker: the message in hand fails, those not begun bounce back to their senders.
 """
+
+# ruff: noqa: ASYNC109, BLE001 - a time-out is part of the contract; users' code raises anything, and costs only itself
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from typing import Any
 from registry.core.ids import Pid
 from supervisor.core.events import StartWorker
 from supervisor.errors import BadValue, NotHandled, StartError, WorkerCrashed, described
-from supervisor.workers.base import Worker
+from supervisor.workers.base import OWNER, Worker
 from supervisor.workers.protocol import LATER, Executor, Host, Letter
 from supervisor.workers.scope import scope_of
 from supervisor.workers.tracing import shortened
@@ -104,11 +106,13 @@ class ObjectExecutor(Executor):
 
     @property
     def handler_task(self) -> asyncio.Task[Any] | None:
+        """See `Executor.handler_task`."""
         return self.task
 
     # --------------------------------------------------------------------------------------------------------- start
 
     def start(self, args: list[Any], kwargs: dict[str, Any], state: bytes | None) -> None:
+        """See `Executor.start`."""
         try:
             worker, pending = self.context.run(self._make, args, kwargs)
             if not is_pending(pending) and state is not None:
@@ -124,7 +128,7 @@ class ObjectExecutor(Executor):
     def _make(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[Worker, Any]:
         worker = self.kind()
         worker.name, worker.sworm, worker.pid, worker.epoch = self.name, self.sworm, self.pid, self.epoch
-        worker._owner = self
+        worker.__dict__[OWNER] = self
         return worker, worker.init(*args, **kwargs)
 
     async def _start_on(self, worker: Worker, pending: Any, state: bytes | None) -> None:
@@ -165,6 +169,7 @@ class ObjectExecutor(Executor):
     # ------------------------------------------------------------------------------------------------------ messages
 
     def handle(self, message: Any) -> Any:
+        """See `Executor.handle`."""
         if self.busy or not self.quick or self.worker is None:
             return LATER
         self.busy = True
@@ -186,6 +191,7 @@ class ObjectExecutor(Executor):
         return future
 
     def deliver(self, letter: Letter) -> None:
+        """See `Executor.deliver`."""
         if self.busy:
             if self.backlog is None:
                 self.backlog = deque()
@@ -279,6 +285,7 @@ class ObjectExecutor(Executor):
     # ---------------------------------------------------------------------------------------------------------- gate
 
     def freeze(self) -> None:
+        """See `Executor.freeze`."""
         for letter in self._take_backlog():
             letter.place = self.gate.parked
             self.gate.park(letter)
@@ -293,6 +300,7 @@ class ObjectExecutor(Executor):
     # --------------------------------------------------------------------------------------------------------- state
 
     def take_state(self, timeout: float) -> None:
+        """See `Executor.take_state`."""
         if self.worker is None or self.ending:
             self._state_failed("the worker is not running")
         elif type(self.worker).begin_handoff is Worker.begin_handoff:
@@ -350,6 +358,7 @@ class ObjectExecutor(Executor):
             self._idle()
 
     def give_state(self, loser: Pid, state: bytes) -> None:
+        """See `Executor.give_state`."""
         self._task(self._give_state(loser, state))
 
     async def _give_state(self, loser: Pid, state: bytes) -> None:
@@ -389,6 +398,7 @@ class ObjectExecutor(Executor):
             self._idle()
 
     def stop(self, reason: str) -> None:
+        """See `Executor.stop`."""
         if self.ending:
             return
         if self.worker is None:  # `init` still runs: nothing to terminate

@@ -1,9 +1,11 @@
 """Runs one worker in an operating-system process of its own, from the agent's side.
 
-Law: a child never outlives its agent (parent-death signal), and is gone when `exited` is told: its end is what the kernel
-says (pidfd), its frames only say why. Messages are handed on at once and wait in the child; a freeze brings back those
-that it has not begun.
+Law: a child never outlives its agent (parent-death signal), and is gone when `exited` is told: its end is what the
+kernel says (pidfd), its frames only say why. Messages are handed on at once and wait in the child; a freeze brings
+back those that it has not begun.
 """
+
+# ruff: noqa: BLE001 - users' code raises anything, and costs only itself
 
 from __future__ import annotations
 
@@ -58,6 +60,7 @@ class Output(asyncio.Protocol):
         self.rest = b""
 
     def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         if len(self.rest) > MAX_LINE:
             lines, self.rest = [*lines, self.rest], b""
@@ -65,6 +68,7 @@ class Output(asyncio.Protocol):
             self._log(line)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
         if self.rest:
             self._log(self.rest)
 
@@ -76,8 +80,22 @@ class ProcessExecutor(Executor):
     """One child."""
 
     __slots__ = (
-        "child", "deaf", "exit", "freezing", "kind", "launcher", "next_id", "outstanding", "pipe", "returned", "silent",
-        "stopping", "target", "task", "taking", "thawing",
+        "child",
+        "deaf",
+        "exit",
+        "freezing",
+        "kind",
+        "launcher",
+        "next_id",
+        "outstanding",
+        "pipe",
+        "returned",
+        "silent",
+        "stopping",
+        "taking",
+        "target",
+        "task",
+        "thawing",
     )  # fmt: skip
 
     def __init__(self, host: Host, order: StartWorker, launcher: Launcher) -> None:
@@ -100,6 +118,7 @@ class ProcessExecutor(Executor):
         self.task: asyncio.Task[None] | None = None
 
     def start(self, args: list[Any], kwargs: dict[str, Any], state: bytes | None) -> None:
+        """See `Executor.start`."""
         order = (
             self.serial,
             self.sworm,
@@ -186,6 +205,7 @@ class ProcessExecutor(Executor):
     # ------------------------------------------------------------------------------------------------------ messages
 
     def deliver(self, letter: Letter) -> None:
+        """See `Executor.deliver`."""
         if self.kind == frames.FUNCTION:
             letter.fail(NotHandled("a plain function takes no messages"))
             return
@@ -199,11 +219,13 @@ class ProcessExecutor(Executor):
             self.pipe.send(*fields)
 
     def freeze(self) -> None:
+        """See `Executor.freeze`."""
         if self.kind in (frames.OBJECT, frames.COROUTINE):
             self.freezing = True
             self._send(frames.FREEZE)
 
     def thaw(self, letters: list[Letter]) -> None:
+        """See `Executor.thaw`."""
         if self.freezing:
             self.thawing = letters
             return
@@ -228,6 +250,7 @@ class ProcessExecutor(Executor):
     # --------------------------------------------------------------------------------------------------------- state
 
     def take_state(self, timeout: float) -> None:
+        """See `Executor.take_state`."""
         if self.kind == frames.FUNCTION or self.taking is not None:
             self.host.state_taken(self, b"", False, "")
             return
@@ -242,6 +265,7 @@ class ProcessExecutor(Executor):
             self.host.state_taken(self, state, stateful, problem)
 
     def give_state(self, loser: Pid, state: bytes) -> None:
+        """See `Executor.give_state`."""
         if self.kind == frames.FUNCTION:
             self.host.state_given(self, loser, "")
         else:
@@ -250,6 +274,7 @@ class ProcessExecutor(Executor):
     # ---------------------------------------------------------------------------------------------------------- stop
 
     def stop(self, reason: str) -> None:
+        """See `Executor.stop`."""
         if self.stopping:
             return
         self.stopping = True

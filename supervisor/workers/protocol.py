@@ -8,6 +8,7 @@ or bounced back unread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections import deque
 from typing import Any, Protocol
@@ -28,9 +29,9 @@ LATER = Later()
 class Letter:
     """A message with its way back.
 
-    `over`: nobody waits for it any more, so it must not be handled. `place`: the queue in which it waits, so that it can
-    be taken out when its caller gives up. A subclass says what the three ends do; each is called at most once, and none
-    may raise.
+    `over`: nobody waits for it any more, so it must not be handled. `place`: the queue in which it waits, so that it
+    can be taken out when its caller gives up. A subclass says what the three ends do; each is called at most once, and
+    none may raise.
     """
 
     __slots__ = ("message", "over", "place")
@@ -57,10 +58,8 @@ class Letter:
         self.over = True
         place, self.place = self.place, None
         if place is not None:
-            try:
+            with contextlib.suppress(ValueError):
                 place.remove(self)
-            except ValueError:
-                pass
 
 
 class Host(Protocol):
@@ -86,7 +85,7 @@ class Host(Protocol):
 
 
 class Executor:
-    """Runs one worker. Base of the real ones: `objects.ObjectExecutor`, `tasks.TaskExecutor`, `processes.ProcessExecutor`.
+    """Runs one worker; base of `ObjectExecutor`, `TaskExecutor` and `ProcessExecutor`.
 
     Guarantees: messages are handled one at a time in the order delivered; none is begun after `freeze` until `thaw`;
     none is handled after its letter is over. No method blocks or raises; what the worker raises ends the worker only.
@@ -119,7 +118,9 @@ class Executor:
         return None
 
     def start(self, args: list[Any], kwargs: dict[str, Any], state: bytes | None) -> None:
-        """Start with these arguments and, unless None, the handed-off state; `started` or `failed` follows, at once or later."""
+        """Start with these arguments and, unless None, the handed-off state; `started` or `failed` follows, at once or
+        later.
+        """
         raise NotImplementedError
 
     def handle(self, message: Any) -> Any:
@@ -143,7 +144,7 @@ class Executor:
             self.deliver(letter)
 
     def take_state(self, timeout: float) -> None:
-        """After the message in hand, ask for the state; `state_taken` follows within `timeout` seconds, or soon after."""
+        """After the message in hand, ask for the state; `state_taken` follows within `timeout` seconds or so."""
         raise NotImplementedError
 
     def give_state(self, loser: Pid, state: bytes) -> None:

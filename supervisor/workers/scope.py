@@ -1,7 +1,7 @@
 """Which process the running code belongs to.
 
-Law: every worker's code runs in a context of its own, not in that of whoever called it. `current()` reads it there, so it
-is right in handlers, in tasks they start, and in threads started with `asyncio.to_thread`.
+Law: every worker's code runs in a context of its own, not in that of whoever called it. `current()` reads it there, so
+it is right in handlers, in tasks they start, and in threads started with `asyncio.to_thread`.
 """
 
 from __future__ import annotations

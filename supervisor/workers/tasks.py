@@ -1,9 +1,11 @@
 """Runs one coroutine function on the workers' loop, with a mailbox.
 
-Law: the coroutine is the process: it ends when it returns. It gets messages only when it asks (`receive`), one at a time; a
-message is in hand from then until it is answered or the next one is asked for. What it has not received goes back to the
-senders when the process moves or ends.
+Law: the coroutine is the process: it ends when it returns. It gets messages only when it asks (`receive`), one at a
+time; a message is in hand from then until it is answered or the next one is asked for. What it has not received goes
+back to the senders when the process moves or ends.
 """
+
+# ruff: noqa: ASYNC109, BLE001 - a time-out is part of the contract; users' code raises anything, and costs only itself
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ class Mailbox(Current):
             yield await self._executor.receive()
 
     def on_handoff(self, give_state: Hook) -> None:
-        """Called with no arguments when the process moves; returns the state, which the next incarnation finds in `state`."""
+        """Called with no arguments when the process moves; returns the state, which the next incarnation finds in
+        `state`.
+        """
         self._executor.give_hook = give_state
 
     def on_conflict(self, resolve: Hook) -> None:
@@ -85,8 +89,8 @@ class TaskExecutor(Executor):
     """One coroutine function."""
 
     __slots__ = (
-        "context", "ended", "function", "give_hook", "in_hand", "mailbox", "queue", "resolve_hook", "settled", "stopping",
-        "task", "unanswered", "waiter",
+        "context", "ended", "function", "give_hook", "in_hand", "mailbox", "queue", "resolve_hook", "settled",
+        "stopping", "task", "unanswered", "waiter",
     )  # fmt: skip
 
     def __init__(self, host: Host, order: StartWorker, function: Callable[..., Coroutine[Any, Any, Any]]) -> None:
@@ -106,13 +110,16 @@ class TaskExecutor(Executor):
         self.ended = False
 
     def current(self) -> Current:
+        """See `Executor.current`."""
         return self.mailbox
 
     @property
     def handler_task(self) -> asyncio.Task[Any] | None:
+        """See `Executor.handler_task`."""
         return self.task
 
     def start(self, args: list[Any], kwargs: dict[str, Any], state: bytes | None) -> None:
+        """See `Executor.start`."""
         try:
             self.mailbox.state = None if state is None else unpack(state)
             coroutine = self.context.run(self.function, *args, **kwargs)
@@ -140,6 +147,7 @@ class TaskExecutor(Executor):
     # ------------------------------------------------------------------------------------------------------ messages
 
     def deliver(self, letter: Letter) -> None:
+        """See `Executor.deliver`."""
         letter.place = self.queue
         self.queue.append(letter)
         if self.waiter is not None and not self.waiter.done():
@@ -185,6 +193,7 @@ class TaskExecutor(Executor):
     # ---------------------------------------------------------------------------------------------- gate and handoff
 
     def freeze(self) -> None:
+        """See `Executor.freeze`."""
         for letter in self._take_queue():
             letter.place = self.gate.parked
             self.gate.park(letter)
@@ -197,6 +206,7 @@ class TaskExecutor(Executor):
         return letters
 
     def take_state(self, timeout: float) -> None:
+        """See `Executor.take_state`."""
         if self.give_hook is None or self.ended:
             self.host.state_taken(self, b"", False, "")
         else:
@@ -222,6 +232,7 @@ class TaskExecutor(Executor):
             await asyncio.shield(self.settled)
 
     def give_state(self, loser: Pid, state: bytes) -> None:
+        """See `Executor.give_state`."""
         if self.resolve_hook is None or self.ended:
             self.host.state_given(self, loser, "")
         else:
@@ -240,6 +251,7 @@ class TaskExecutor(Executor):
     # ----------------------------------------------------------------------------------------------------------- end
 
     def stop(self, reason: str) -> None:
+        """See `Executor.stop`."""
         if self.stopping or self.task is None:
             return
         self.stopping = True
