@@ -1,0 +1,122 @@
+"""`up`, the second `up`, `down`: what they promise, seen on real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from swormweb.launch import ports
+from swormweb.launch.process import Running
+from tests.live.cluster import ROOT, LiveCluster, clean_environment
+
+pytestmark = pytest.mark.live
+
+
+def used_ports(cluster: LiveCluster) -> list[int]:
+    told = cluster.told
+    urls = [told["url"], told["database_url"], told["redis_url"], *(agent["mesh_url"] for agent in told["agents"])]
+    return [port for url in urls if (port := urllib.parse.urlsplit(url).port)]
+
+
+def test_a_cluster_comes_up_is_described_and_goes_without_a_trace(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster(2)
+    cluster.up()
+    told = cluster.told
+    assert (cluster.data / "cluster.json").stat().st_mode & 0o777 == 0o600
+    assert [agent["name"] for agent in told["agents"]] == ["n1", "n2"]
+    assert set(told["services"]) == {"web", "observer", "postgres", "valkey"}
+    assert told["url"] == f"http://127.0.0.1:{cluster.port}"
+    processes = [Running.of(pid) for pid in cluster.all_pids()]
+    assert all(process.alive for process in processes)
+    assert cluster.get(f"{cluster.url}/readyz").status == 200
+    nodes = cluster.get("/nodes").body["items"]
+    assert {node["name"] for node in nodes if node["status"] == "alive"} >= {"n1", "n2"}
+    cluster.down()
+    assert not any(process.alive for process in processes)
+    assert all(ports.is_free(port) for port in used_ports(cluster))
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(cluster.data) in " ".join(p.info["cmdline"] or [])]
+    assert not (cluster.data / "cluster.json").exists()
+
+
+def test_an_os_pid_is_the_part_itself_without_the_keys_of_others(live_cluster: LiveCluster) -> None:
+    for agent in live_cluster.told["agents"]:
+        process = psutil.Process(agent["os_pid"])
+        assert {"agent", agent["name"]} <= set(process.cmdline())
+        environ = process.environ()
+        assert not environ.keys() & {"DATABASE_URL", "SWORM_SECRET_KEY", "SWORM_TOKEN"}
+        assert live_cluster.told["database_url"] not in " ".join(environ.values())
+    services = live_cluster.told["services"]
+    assert psutil.Process(services["postgres"]).name() == "postgres"
+    assert psutil.Process(services["valkey"]).name().startswith("valkey")
+
+
+def test_no_part_holds_the_callers_streams(live_cluster: LiveCluster) -> None:
+    for pid in live_cluster.all_pids():
+        streams = [Path(f"/proc/{pid}/fd/{number}").readlink() for number in (0, 1, 2)]
+        assert streams[0] == Path(os.devnull)
+        assert streams[1].is_relative_to(live_cluster.data)
+        assert streams[2].is_relative_to(live_cluster.data)
+
+
+def test_a_second_up_starts_what_is_missing_and_leaves_the_rest(live_cluster: LiveCluster) -> None:
+    before = {agent["name"]: agent for agent in live_cluster.told["agents"]}
+    services, first_link = live_cluster.told["services"], live_cluster.told["sign_in_url"]
+    for name in ("n2", "web", "observer", "postgres"):
+        live_cluster.kill(name)
+    live_cluster.up()
+    after = {agent["name"]: agent for agent in live_cluster.told["agents"]}
+    assert {name: agent["mesh_url"] for name, agent in after.items()} == {n: a["mesh_url"] for n, a in before.items()}
+    assert after["n1"] == before["n1"]
+    assert after["n3"] == before["n3"]
+    assert after["n2"]["os_pid"] != before["n2"]["os_pid"]
+    assert live_cluster.told["services"]["valkey"] == services["valkey"]
+    assert all(live_cluster.told["services"][name] != services[name] for name in ("web", "observer", "postgres"))
+    assert live_cluster.told["sign_in_url"] != first_link
+    assert live_cluster.get("/nodes").status == 200
+
+
+def test_up_says_in_its_log_which_part_died_and_starts_nothing(live_cluster: LiveCluster) -> None:
+    live_cluster.kill("n3")
+    log = live_cluster.data / "logs" / "up.log"
+    live_cluster.wait_for("the log names n3", lambda: "n3 has ended" in log.read_text())
+    assert live_cluster.agent_ready("n3")[0] == 0
+
+
+def test_a_taken_port_is_refused_and_nothing_stays(make_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = make_cluster(1)
+    with socket.socket() as other:
+        other.bind((ports.HOST, cluster.port))
+        other.listen()
+        done = cluster.sworm("up", "--detach", "--data", str(cluster.data), "--port", str(cluster.port), check=False)
+    assert done.returncode == 1
+    assert f"port {cluster.port} of 127.0.0.1 is taken" in done.stderr
+    assert not (cluster.data / "cluster.json").exists()
+    assert not json.loads((cluster.data / "state.json").read_text()).get("parts")
+
+
+def test_ctrl_c_ends_all_of_it(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> None:
+    cluster = make_cluster(1)
+    words = ["up", "--empty", "--agents", "1", "--data", str(cluster.data), "--port", str(cluster.port)]
+    output = tmp_path / "output"
+    with output.open("w") as file:
+        up = subprocess.Popen(
+            [str(ROOT / "sworm"), *words], env=clean_environment(), cwd=ROOT, stdout=file, stderr=file
+        )
+        cluster.wait_for("it is up", (cluster.data / "cluster.json").exists, 120)
+        cluster.told = json.loads((cluster.data / "cluster.json").read_text())
+        processes = [Running.of(pid) for pid in cluster.all_pids()]
+        assert len(processes) == 5
+        up.send_signal(2)
+        assert up.wait(60) == 0
+    assert not any(process.alive for process in processes)
+    text = output.read_text()
+    assert "n1       | " in text
+    assert "/signin/" in text
