@@ -1,8 +1,8 @@
 """A hybrid logical clock: stamps that only grow and stay close to the time of day.
 
 Law: a stamp is one integer, µs since 1970, larger than every stamp made or accepted before; a stamp from elsewhere that
-lies further ahead than `max_skew` is never taken over. After Kulkarni and others, "Logical Physical Clocks" (2014), with
-the logical part folded into the microseconds, so that it stays below 2**53 and fits any JSON reader.
+lies further ahead than `max_skew` is never taken over. After Kulkarni and others, "Logical Physical Clocks" (2014),
+with the logical part folded into the microseconds, so that it stays below 2**53 and fits any JSON reader.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What nodes say of themselves and of each other: the entries of the cluster-wide directory.
 
 Law: a node writes about itself under ("node",), what it holds and believes under ("view",), and its opinion of another
-incarnation under ("suspect", origin) or ("dead", origin). An opinion is void against a higher refutation number of the one
-it is about. Definitions stand under ("definition", sworm); the highest revision known wins, a deletion is a revision too.
+incarnation under ("suspect", origin) or ("dead", origin). An opinion is void against a higher refutation number of the
+one it is about. Definitions stand under ("definition", sworm); the highest revision known wins, a deletion is a
+revision too.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class NodeRecord(NamedTuple):
 class ViewRecord(NamedTuple):
     """The view that a node reported last, and what its copies held at that moment.
 
-    `vector` is {sworm: {origin: version}}. An arbiter serves once its copies dominate the vectors of all who report its view.
+    `vector` is {sworm: {origin: version}}. An arbiter serves once its copies dominate the vectors of all who report its
+    view.
     """
 
     view: bytes

@@ -1,8 +1,8 @@
 """What happens to a member of the mesh (events) and what it wants done (effects): the boundary of `Member.step`.
 
 Law: frozen values. The shell turns real things into events and effects into real things, in the order given; it adds no
-decision of its own. Ordering duty: effects of one step are carried out in order and before those of a later step; `Send`s to
-one peer leave in order on one link.
+decision of its own. Ordering duty: effects of one step are carried out in order and before those of a later step;
+`Send`s to one peer leave in order on one link.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from registry.core.ids import Origin, Pid
 from registry.core.messages import Message
 
-# ---------------------------------------------------------------------------------------------------------------- events
+# --------------------------------------------------------------------------------------------------------------- events
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Ticked:
 
 MemberEvent = LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked
 
-# --------------------------------------------------------------------------------------------------------------- effects
+# -------------------------------------------------------------------------------------------------------------- effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class Wake:
 class Report:
     """Something that people may want to know later; the shell sends it to the observer, which may be away for long.
 
-    `kind`: started, restarted, crashed, failed, exited, stopped, rehomed, moved, handoff_failed, conflict, peer_up, peer_down,
-    suspect, dead, refuted, repaired, refused_peer …
+    `kind`: started, restarted, crashed, failed, exited, stopped, rehomed, moved, handoff_failed, conflict, peer_up,
+    peer_down, suspect, dead, refuted, repaired, refused_peer …
     """
 
     kind: str

@@ -1,11 +1,12 @@
 """Who is there: the arithmetic of failure detection and of views, as pure functions over the directory.
 
-Law: a node's own opinions are written in its directory map, and everything here is computed from directory copies and from
-what this node hears itself. Suspicion is personal; death needs that nobody whom this node can reach, through however many others,
-reaches the suspect either. After SWIM (Das and others, 2002): suspicion, refutation by a higher number, indirect reach.
+Law: a node's own opinions are written in its directory map, and everything here is computed from directory copies and
+from what this node hears itself. Suspicion is personal; death needs that nobody whom this node can reach, through
+however many others, reaches the suspect either. After SWIM (Das and others, 2002): suspicion, refutation by a higher
+number, indirect reach.
 
-    beat every `heartbeat`; silence longer than `timeout` (>= 4 beats) or a closed link makes a suspect;
-    outside everybody's reach for `suspicion` makes it dead. A closed link is certain news, silence is not: hence two times.
+    beat every `heartbeat`; silence longer than `timeout` (>= 4 beats) or a closed link makes a suspect; outside
+    everybody's reach for `suspicion` makes it dead. A closed link is certain news, silence is not: hence two times.
     Death after kill -9 is known after about `suspicion`, after a cut cable after `timeout + suspicion`.
 """
 

@@ -1,8 +1,8 @@
 """Everything two nodes' registries say to each other.
 
-Law: a message is an immutable tuple of plain values, so that it costs one array on the wire; its number in `KINDS` never
-changes its meaning, a new meaning takes a new number. The mesh moves messages and understands none of them. A message may
-be lost, repeated, delayed or overtaken, and no rule may depend on the contrary.
+Law: a message is an immutable tuple of plain values, so that it costs one array on the wire; its number in `KINDS`
+never changes its meaning, a new meaning takes a new number. The mesh moves messages and understands none of them. A
+message may be lost, repeated, delayed or overtaken, and no rule may depend on the contrary.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Versions = dict[Origin, int]
 
 
 class Delta(NamedTuple):
-    """Every key of `origin`'s map that changed after version `base` up to `version`, taken from one snapshot at `version`.
+    """Every key of `origin`'s map that changed after `base`, up to `version` and from one snapshot at it.
 
     A change is [key, value] or [key] for a key that is gone. `base` 0 is the whole map: it replaces any older copy.
     Large deltas travel as `parts` pieces with `part` 0 … parts-1 and are applied only when all have come.
@@ -82,7 +82,8 @@ class Claim(NamedTuple):
 class Verdict(NamedTuple):
     """The arbiter's answer. `result` is one of started, already_started, done, not_registered, granted, refused, retry.
 
-    The answer holds once the receiver's copy of `origin` has reached `version`: it merges first, then answers its caller.
+    The answer holds once the receiver's copy of `origin` has reached `version`: it merges first, then answers its
+    caller.
     """
 
     id: str

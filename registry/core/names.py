@@ -1,8 +1,8 @@
 """What an origin's map says about names, and how two claims to one name rank.
 
 Law: only the host of a process writes its registration. Two origins that claim one name stand side by side until the
-lower-ranked removes its own; nothing here ever removes an entry. Rank is (authorised in a majority view, epoch, origin),
-never the time of a change.
+lower-ranked removes its own; nothing here ever removes an entry. Rank is (authorised in a majority view, epoch,
+origin), never the time of a change.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A versioned map: what one origin says, and its log.
 
-Law: a copy at version v is exactly the origin's map as it was at v. Only the origin makes versions (`write`); a copy moves from
-one version to another by a delta that names every key changed in between, applied as a whole or not at all. The log keeps for
-each key its newest change only; below its floor the whole map is sent instead.
+Law: a copy at version v is exactly the origin's map as it was at v. Only the origin makes versions (`write`); a copy
+moves from one version to another by a delta that names every key changed in between, applied as a whole or not at all.
+The log keeps for each key its newest change only; below its floor the whole map is sent instead.
 
 A join of versioned single-writer maps, after Scuttlebutt reconciliation (van Renesse and others, 2008).
 """
@@ -48,7 +48,7 @@ class VersionedMap:
     # ------------------------------------------------------------------------------------------------- at the origin
 
     def write(self, changes: Mapping[Key, Any]) -> Changed:
-        """Apply one change set (None: the key goes) as one new version; a change set that changes nothing makes none."""
+        """Apply one change set (None: the key goes) as one new version; one that changes nothing makes none."""
         entries = self.entries
         changed = {key: entries.get(key) for key, value in changes.items() if entries.get(key) != value}
         if changed:

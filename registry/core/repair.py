@@ -1,8 +1,9 @@
 """Keeps the copies of all nodes moving to the newest versions: push at once, repair at intervals.
 
-Law: a change of the own map leaves for every linked peer at the next flush; what is lost on the way is found by comparing
-versions and asked for (`Want`), never guessed. A summary and its digests are taken from one snapshot. Unequal digests at equal
-versions mean that somebody broke the law of versions: it is reported, and the copy is replaced from the origin itself.
+Law: a change of the own map leaves for every linked peer at the next flush; what is lost on the way is found by
+comparing versions and asked for (`Want`), never guessed. A summary and its digests are taken from one snapshot. Unequal
+digests at equal versions mean that somebody broke the law of versions: it is reported, and the copy is replaced from
+the origin itself.
 """
 
 from __future__ import annotations
@@ -261,7 +262,7 @@ class Replicator:
         return Summary(versions, digests)
 
     def compare_digests(self) -> None:
-        """Tell every peer the digests, so that a contradiction at equal versions is found; rarely, it costs the more the larger."""
+        """Tell every peer the digests, so that a contradiction at equal versions is found; rarely, for it costs."""
         if self.peers and self._beats % DIGEST_BEATS == 0:
             summary = self._summary(with_digests=True)
             self.out.extend(Send(peer, summary) for peer in self.peers)

@@ -1,9 +1,9 @@
 """One sworm's registry as one node holds it: a copy of every origin's map, and what is read from all of them together.
 
 Law: entries are only ever added or removed by applying an origin's own versions; reading never changes a copy. A lookup
-(`index`) sees the best-ranked entry among origins that are not `dead`; an entry at a dead origin is no answer, it is work
-for the name's arbiter (`orphans`). Nothing is inferred to be removed: an entry is void only when a "gone up to epoch"
-says so.
+(`index`) sees the best-ranked entry among origins that are not `dead`; an entry at a dead origin is no answer, it is
+work for the name's arbiter (`orphans`). Nothing is inferred to be removed: an entry is void only when a "gone up to
+epoch" says so.
 """
 
 from __future__ import annotations

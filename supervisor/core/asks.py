@@ -1,8 +1,9 @@
 """The caller's side of a claim: it asks the name's arbiter until there is an answer, and answers its own caller once.
 
-Law: every ask ends in exactly one `Reply`, at its deadline at the latest. An answer is passed on only when this node's own copy
-holds what it speaks of (so that the caller reads its own write and one more node has the entry), or, for an entry of this node,
-when one other live node has acknowledged it. A claim is asked again with the same id; the arbiter answers it once.
+Law: every ask ends in exactly one `Reply`, at its deadline at the latest. An answer is passed on only when this node's
+own copy holds what it speaks of (so that the caller reads its own write and one more node has the entry), or, for an
+entry of this node, when one other live node has acknowledged it. A claim is asked again with the same id; the arbiter
+answers it once.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ class Asks:
         self.open.pop(ask.asked.claim, None)
         for request in ask.requests:
             self.context.reply(
-                Reply(request, verdict.result, verdict.pid, verdict.epoch, verdict.origin, verdict.version, verdict.problem,
-                      verdict.detail)
+                Reply(request, verdict.result, verdict.pid, verdict.epoch, verdict.origin, verdict.version,
+                      verdict.problem, verdict.detail)
             )  # fmt: skip
 
     # ----------------------------------------------------------------------------------------------------------- time

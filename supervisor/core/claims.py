@@ -1,8 +1,9 @@
 """The arbiter's side of a claim: one at a time for each name.
 
-Law: claims are served only while the member is `ready` (everybody in the view reported it, and what they reported is held here);
-until then they wait, and they wait no longer than their deadline. A claim about a name that is busy queues behind. Equal claim ids
-get equal answers. An entry left by a departed node is restored, or declared gone, before any claim to its name is answered.
+Law: claims are served only while the member is `ready` (everybody in the view reported it, and what they reported is
+held here); until then they wait, and they wait no longer than their deadline. A claim about a name that is busy queues
+behind. Equal claim ids get equal answers. An entry left by a departed node is restored, or declared gone, before any
+claim to its name is answered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Two processes of one name met: the one that ranks lower freezes, offers its state, stops and is gone.
 
-Law: the loser is found by rank alone, at each merge that touches the name and at every housekeeping. It accepts no message from the
-moment it knows. Its state reaches the winner at most once, under its pid. When the winner departs first, the loser is looked
-at anew: it may have become the winner. Nothing here blocks anything else.
+Law: the loser is found by rank alone, at each merge that touches the name and at every housekeeping. It accepts no
+message from the moment it knows. Its state reaches the winner at most once, under its pid. When the winner departs
+first, the loser is looked at anew: it may have become the winner. Nothing here blocks anything else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all parts of a node's core share: its member, its processes, the time of this step, and the effects gathered in it.
+"""What all parts of a node's core share: its member, its processes, the time of this step, and the effects so far.
 
 Law: this holds state and the few helpers that everybody needs; it decides nothing.
 """
@@ -104,8 +104,9 @@ class Context:
         return self.member.write(process.sworm, {process.name: process.entry()})
 
     def erase_entry(self, process: Process, void: bool = True) -> int:
-        """Take a process out of the registry. Where other claims to its name are known or may be, it also says up to which
-        epoch the name is gone, so that an entry of a departed node cannot bring it back."""
+        """Take a process out of the registry. Where other claims to its name are known or may be, it also says up to
+        which epoch the name is gone, so that an entry of a departed node cannot bring it back.
+        """
         replica = self.member.replica(process.sworm)
         own = replica.copy(self.me).entries.get(process.name)
         if own is None or own.serial != process.serial:

@@ -1,7 +1,7 @@
 """Which definition of each sworm this node obeys.
 
-Law: the highest revision that any origin of the directory states wins; a deletion is a revision too. A definition that came with a
-command is written into the own map, so that the others learn it, until another origin states it as well.
+Law: the highest revision that any origin of the directory states wins; a deletion is a revision too. A definition that
+came with a command is written into the own map, so that the others learn it, until another origin states it as well.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Definitions:
         mark = (name, int(value[1]))
         if mark not in self._refused:
             self._refused.add(mark)
-            detail = f"revision {value[1]} of this definition has something that this node cannot obey; it keeps the last one"
+            detail = f"revision {value[1]} has something that this node cannot obey; it keeps the last one"
             self.context.out.append(
                 Report("definition_refused", sworm=name, node=self.context.member.node, detail=detail)
             )

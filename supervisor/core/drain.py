@@ -1,7 +1,8 @@
 """A node empties itself: it hands every process over, and only then says so.
 
-Law: a draining node is in no view and takes nothing new; it is done when it holds no process, or at its deadline, with the names
-that it leaves behind. Those keep their entries, so that the arbiters of the others restore them, without state.
+Law: a draining node is in no view and takes nothing new; it is done when it holds no process, or at its deadline, with
+the names that it leaves behind. Those keep their entries, so that the arbiters of the others restore them, without
+state.
 """
 
 from __future__ import annotations
@@ -100,8 +101,9 @@ class Drain:
     # ------------------------------------------------------------------------------------------------------------ end
 
     def _give_up(self, here: list[Process]) -> None:
-        """The deadline: a node that stays keeps what is left; one that leaves stops it, and leaves the entries behind for the
-        arbiters of the others to restore."""
+        """The deadline: a node that stays keeps what is left; one that leaves stops it, and leaves the entries behind
+        for the arbiters of the others to restore.
+        """
         if not self.leave:
             self.left_behind = tuple(sorted((p.sworm, p.name) for p in here))
             self._say()

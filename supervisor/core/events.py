@@ -1,8 +1,9 @@
 """What happens to a node (events) and what it wants done (effects): the whole boundary of `Node.step`.
 
 Law: frozen values. The shell turns real things into events and effects into real things, in the order given; it adds no
-decision of its own. Ordering duty: the effects of one step are carried out in order before those of a later step; `Send`s to
-one peer leave in order on one link; a `Reply` is delivered after the `Send`s before it were handed to their links.
+decision of its own. Ordering duty: the effects of one step are carried out in order before those of a later step;
+`Send`s to one peer leave in order on one link; a `Reply` is delivered after the `Send`s before it were handed to their
+links.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from registry.core.ids import Origin, Pid
 from registry.core.names import Spec
 from supervisor.core.spec import Definition
 
-# ---------------------------------------------------------------------------------------------------------------- events
+# --------------------------------------------------------------------------------------------------------------- events
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ Event = (
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
 )  # fmt: skip
 
-# --------------------------------------------------------------------------------------------------------------- effects
+# -------------------------------------------------------------------------------------------------------------- effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class StartWorker:
 
 @dataclass(frozen=True, slots=True)
 class StopWorker:
-    """Stop a worker: `terminate(reason)`, then cancel (or SIGTERM, then SIGKILL). Answered by `WorkerExited`, always."""
+    """Stop a worker: `terminate(reason)`, then cancel (or SIGTERM, then SIGKILL). Always answered by `WorkerExited`."""
 
     serial: int
     reason: str
@@ -192,9 +193,9 @@ class GiveState:
 class Reply:
     """The end of an `Asked`.
 
-    `result`: started, already_started, done, not_registered, granted, refused or no_answer. With refused, `problem` is a short
-    word (target_not_allowed, target_not_found, start_failed, no_node, unknown_sworm, no_quorum …) and `detail` a sentence.
-    `origin` and `version`: what a reader's copy must have reached to see the effect.
+    `result`: started, already_started, done, not_registered, granted, refused or no_answer. With refused, `problem` is
+    a short word (target_not_allowed, target_not_found, start_failed, no_node, unknown_sworm, no_quorum …) and `detail`
+    a sentence. `origin` and `version`: what a reader's copy must have reached to see the effect.
     """
 
     request: str

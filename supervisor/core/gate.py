@@ -1,8 +1,8 @@
 """What lets a message through to a worker: run, park or bounce.
 
 Law: a gate belongs to one incarnation of a process and only moves forward through this table; a parked message is let
-through, bounced or refused exactly once and in order. The hot path calls it directly, so it holds no lock and does no I/O:
-all of its callers live on one loop.
+through, bounced or refused exactly once and in order. The hot path calls it directly, so it holds no lock and does no
+I/O: all of its callers live on one loop.
 
     shut  --open-->  open  --freeze-->  frozen  --open-->  open
     shut, open, frozen  --bounce-->  bounced      (final)

@@ -1,8 +1,9 @@
 """A process moves with its state: freeze, prepare, commit, open, bounce, stop.
 
-Law: the source decides. Before the commit it may abort at any time and thaw; the commit is its own entry, written as moved; after
-it the source never thaws and keeps the frozen state until the target has opened. The target opens on `Commit` or when it sees that
-entry, and never otherwise while the source lives. So at most one side accepts messages, and for a while none.
+Law: the source decides. Before the commit it may abort at any time and thaw; the commit is its own entry, written as
+moved; after it the source never thaws and keeps the frozen state until the target has opened. The target opens on
+`Commit` or when it sees that entry, and never otherwise while the source lives. So at most one side accepts messages,
+and for a while none.
 
     source   RUNNING -> FREEZING -> OFFERING -> MOVED -> STOPPING
     target   PREPARING -> PREPARED -> RUNNING
@@ -143,7 +144,8 @@ class Handoffs:
     def abort(self, process: Process, problem: str) -> None:
         """Give up before the commit: thaw, tell the target, tell whoever asked."""
         move = process.move
-        assert move is not None and process.phase in (FREEZING, OFFERING)
+        assert move is not None
+        assert process.phase in (FREEZING, OFFERING)
         context = self.context
         self.moves.pop(process.serial, None)
         if process.phase == OFFERING:
@@ -224,7 +226,7 @@ class Handoffs:
             self.context.send(process.source, Prepared(process.sworm, process.name, process.epoch, process.pid))
 
     def target_lost(self, process: Process, detail: str) -> None:
-        """The worker of a target ended. Not committed: say so. Committed: start it again from the state that is kept."""
+        """The worker of a target ended. Not committed: say so. Committed: start it again from the kept state."""
         process.alive = False
         if process.wanted and process.prepare is not None:
             self._start_again(process)

@@ -1,7 +1,7 @@
 """What becomes of a process when its worker ends: the restart table.
 
-Law: intensity is counted per process; a worker that keeps crashing costs only itself. The table says everything; the function
-below only looks it up.
+Law: intensity is counted per process; a worker that keeps crashing costs only itself. The table says everything; the
+function below only looks it up.
 
     policy      ended normally   crashed   crashed too often
     permanent   restart          restart   fail

@@ -1,8 +1,9 @@
 """A whole node: one door, `step(event, now) -> effects`.
 
-Law: no clock, socket, task, thread, file, ORM or log in here; equal events at equal times give equal effects. An event is taken
-whole before the next one; the effects come in the order in which they are to be carried out (`supervisor.core.events`). Calls and casts
-do not pass through here: they read `replicas[sworm].index` and ask the process's gate.
+Law: no clock, socket, task, thread, file, ORM or log in here; equal events at equal times give equal effects. An event
+is taken whole before the next one; the effects come in the order in which they are to be carried out
+(`supervisor.core.events`). Calls and casts do not pass through here: they read `replicas[sworm].index` and ask the
+process's gate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from registry.core.messages import (
     Claim,
     Commit,
     Delta,
-    Message,
     Opened,
     Order,
     OrderDone,

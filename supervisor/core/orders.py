@@ -1,7 +1,7 @@
 """The host's side of an order: obeyed at most once, and only in the view that the host reported last.
 
-Law: an order names one incarnation; another one is never touched. An order that comes again gets the same answer. What cannot be
-done now (the view differs, a move is past its commit) is answered `retry`, with nothing changed.
+Law: an order names one incarnation; another one is never touched. An order that comes again gets the same answer. What
+cannot be done now (the view differs, a move is past its commit) is answered `retry`, with nothing changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which node decides about a name, and where a process goes.
 
-Law: pure functions of the name and the view, so that all who agree on the view agree here. Rendezvous hashing (Thaler and
-Ravishankar, 1998): when a node leaves, only its own names change hands. The hash takes the node's name, not its incarnation, so
-that a restarted node gets its old names back.
+Law: pure functions of the name and the view, so that all who agree on the view agree here. Rendezvous hashing (Thaler
+and Ravishankar, 1998): when a node leaves, only its own names change hands. The hash takes the node's name, not its
+incarnation, so that a restarted node gets its old names back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The delegate's side of one process: which phase it is in, and which phase may follow.
 
-Law: a phase changes only through `TABLE`; an illegal step raises and changes nothing. The phase is private to the host; what the
-registry shows is the state that `SHOWN` derives from it. A process has one serial for life: a restart makes a new process.
+Law: a phase changes only through `TABLE`; an illegal step raises and changes nothing. The phase is private to the host;
+what the registry shows is the state that `SHOWN` derives from it. A process has one serial for life: a restart makes a
+new process.
 
     asked to start ------ starting -> running -> freezing -> offering -> moved -> stopping -> ended
     by a handoff -------- preparing -> prepared -> running

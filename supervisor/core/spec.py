@@ -1,7 +1,7 @@
 """The definition of a sworm as a node obeys it.
 
-Law: a definition is a value with a revision; PostgreSQL writes it, agents only follow. A field that a node cannot obey is
-refused where it enters (`check`), never stored and ignored.
+Law: a definition is a value with a revision; PostgreSQL writes it, agents only follow. A field that a node cannot obey
+is refused where it enters (`check`), never stored and ignored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Starts, restarts and stops the processes of this node.
 
-Law: what the registry shows of a process is written before its worker is asked to start, and taken out only after its worker is
-gone; each worker that was started is heard of again (`WorkerStarted`, `WorkerFailed`, `WorkerExited`), and a process is forgotten
-only then. Whoever waits for a start or a stop is called back exactly once.
+Law: what the registry shows of a process is written before its worker is asked to start, and taken out only after its
+worker is gone; each worker that was started is heard of again (`WorkerStarted`, `WorkerFailed`, `WorkerExited`), and a
+process is forgotten only then. Whoever waits for a start or a stop is called back exactly once.
 """
 
 from __future__ import annotations
