@@ -108,7 +108,7 @@ class LiveCluster:
         return str(self.told["token"])
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """One request; `path` is below /api/v1 unless it starts with http. A body of bytes goes as it is, else as JSON."""
+        """One request; `path` is below /api/v1 unless it starts with http. Bytes go as they are, the rest as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         own = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
         url = path if path.startswith("http") else f"{self.url}/api/v1{path}"
