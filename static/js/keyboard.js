@@ -20,8 +20,8 @@ export function nextSlot(keys, start, by) {
  * Returns [block, slot] or null when there is nowhere to go.
  */
 export function travel(blocks, at, press) {
-  if (press === "Home" || at === null) return edge(blocks, 0, 1);
   if (press === "End") return edge(blocks, blocks.length - 1, -1);
+  if (press === "Home" || at === null) return edge(blocks, 0, 1);
   const [b, slot] = at;
   if (press === "PageDown") return edge(blocks, b + 1, 1) ?? at;
   if (press === "PageUp") return edge(blocks, b - 1, -1, 1) ?? at;
