@@ -1,9 +1,9 @@
 """One member of the mesh: replication, the directory, who is alive, and the view that all agree on.
 
-Law: `step` is the only door that changes anything, and it does no I/O. What a member believes of others stands in its own
-directory map, so that every belief replicates like any other entry; a member that reads of its own death refutes it. A view is
-reported (written) when it is adopted, together with what the copies held at that moment; whoever decides about names waits
-until everybody in its view reported that same view and until its own copies hold what they reported.
+Law: `step` is the only door that changes anything, and it does no I/O. What a member believes of others stands in its
+own directory map, so that every belief replicates like any other entry; a member that reads of its own death refutes
+it. A view is reported (written) when it is adopted, together with what the copies held at that moment; whoever decides
+about names waits until everybody in its view reported that same view and until its own copies hold what they reported.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ from registry.core.membership import (
     superseded,
     view_of,
 )
-from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Want
+from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Versions, Want
 from registry.core.names import GONE, Key
 from registry.core.repair import DEFAULT_PIECE, Replicator
 from registry.core.replica import Replica
-
 
 FOREVER = float("inf")
 
@@ -106,7 +105,7 @@ class Member:
         self.piece_sizes: dict[str, int] = {}
         self.sync_interval = config.timing.heartbeat
         self._joined = False
-        self._join_needs: dict[Origin, Summary] = {}
+        self._join_needs: dict[Origin, dict[str, Versions]] = {}  #: what each peer first told of, while it tells of it
         self._refused: set[Origin] = set()
         self._dialled: dict[Origin, float] = {}
         self._learned: dict[Origin, float] = {}
@@ -122,8 +121,8 @@ class Member:
         self.out: list[MemberEffect] = self.repair.out
         status = OBSERVING if config.observing else JOINING
         self._write_record(
-            NodeRecord(config.url, config.call_url, status, list(config.sworms), dict(config.labels), config.capacity, 0,
-                       int(now * 1000), config.os_pid)
+            NodeRecord(config.url, config.call_url, status, list(config.sworms), dict(config.labels),
+                       float(config.capacity), 0, int(now * 1000), config.os_pid)
         )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------------------- door
@@ -242,7 +241,7 @@ class Member:
         return int(own.entries.get((ENDED, node), 0)) if own else 0
 
     def admit(self, origin: Origin) -> int | None:
-        """None when a peer may link, else the last incarnation of its name that was seen: it must come back with more."""
+        """None when a peer may link, else the last incarnation seen of its name: it must come back with more."""
         known = [incarnation_of(o) for o in self.directory if node_of(o) == node_of(origin) and o != origin]
         last = max([self.ended(node_of(origin)), *known])
         return last if incarnation_of(origin) <= last else None
@@ -304,7 +303,7 @@ class Member:
                 self.clock.observe(message.sent_at, now)
                 self.repair.on_hash(peer, message, now)
             case Summary():
-                self._join_needs.setdefault(peer, message)
+                self._need_to_join(peer, message.versions)
                 self.repair.on_summary(peer, message, now)
                 self._stale = self._stale or self.record.status == JOINING
             case Want():
@@ -431,9 +430,16 @@ class Member:
             return
         if any(peer not in self._join_needs for peer in self.repair.peers):
             return
-        if all(self._holds(summary.versions) for summary in self._join_needs.values()):
+        if all(self._holds(versions) for versions in self._join_needs.values()):
             self.set_status(UP)
             self._stale = True
+
+    def _need_to_join(self, peer: Origin, told: Mapping[str, Versions]) -> None:
+        first = self._join_needs.get(peer, told)
+        self._join_needs[peer] = {  # what a peer has dropped since, nobody can have from it
+            sworm: {origin: version for origin, version in versions.items() if origin in told.get(sworm, {})}
+            for sworm, versions in first.items()
+        }
 
     def _holds(self, vector: Mapping[str, Mapping[Origin, int]]) -> bool:
         return all(
