@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -51,9 +50,11 @@ def send_command(broker: dramatiq.Broker, node: str, command: Payload) -> None:
     _enqueue(broker, node_queue(node), COMMAND, command)
 
 
-def send_report(broker: dramatiq.Broker, node: str, incarnation: int, reports: list[Payload]) -> None:
-    """Enqueue a batch of reports. `id` lets the receiver know a batch that came twice. Raises what the broker raises."""
-    batch = {"v": VERSION, "id": uuid.uuid4().hex, "node": node, "incarnation": incarnation, "reports": reports}
+def send_report(broker: dramatiq.Broker, batch_id: str, node: str, incarnation: int, reports: list[Payload]) -> None:
+    """Enqueue a batch of reports; `batch_id` lets the receiver know one that was sent twice. Raises what the broker
+    does.
+    """
+    batch = {"v": VERSION, "id": batch_id, "node": node, "incarnation": incarnation, "reports": reports}
     _enqueue(broker, OBSERVER_QUEUE, REPORT, batch)
 
 

@@ -33,12 +33,12 @@ def test_reports_say_who_tells_and_can_be_told_apart() -> None:
     tasks.declare_report(broker, got.append)
     worker = embedded_worker(broker, tasks.OBSERVER_QUEUE, look_up_ms=20)
     for number in range(2):
-        tasks.send_report(broker, "n1", 17, [{"kind": "started", "at": 1.5, "epoch": number}])
+        tasks.send_report(broker, f"batch {number}", "n1", 17, [{"kind": "started", "at": 1.5, "epoch": number}])
     broker.join(tasks.OBSERVER_QUEUE, timeout=20_000)
     worker.stop(timeout=5_000)
     assert [batch["reports"][0]["epoch"] for batch in got] == [0, 1]
     assert {(batch["v"], batch["node"], batch["incarnation"]) for batch in got} == {(1, "n1", 17)}
-    assert len({batch["id"] for batch in got}) == 2
+    assert [batch["id"] for batch in got] == ["batch 0", "batch 1"]
 
 
 def test_a_batch_waits_until_it_can_be_recorded() -> None:
@@ -69,6 +69,11 @@ def test_a_waiting_batch_goes_back_when_told_to_stop() -> None:
         raise NotNow("no database")
 
     actor = tasks.ReportActor(record, (NotNow,))
-    threading.Thread(target=lambda: (tried.wait(20), actor.stop()), daemon=True).start()
+
+    def stop_once_tried() -> None:
+        tried.wait(20)
+        actor.stop()
+
+    threading.Thread(target=stop_once_tried, daemon=True).start()
     with pytest.raises(GiveBack):
         actor({"id": "a"})
