@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swormweb.cli import elsewhere
+from swormweb.cli import elsewhere, verbs
 from swormweb.launch.down import down
 from swormweb.launch.errors import LaunchError
 from swormweb.launch.folder import Folder
@@ -21,7 +21,7 @@ from swormweb.launch.session import Wish, run_detached, run_foreground, say
 DEFAULT_DATA = Path(".sworm")
 
 #: Commands of the contract that are not built yet: said clearly instead of half done.
-NOT_YET = ("handoff", "migrate", "rebalance", "operations")
+NOT_YET = ("migrate", "rebalance")
 
 
 def _count(text: str) -> int:
@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     end.add_argument("--now", action="store_true", help="kill the workers instead of telling them")
     for name, (help_text, _) in elsewhere.COMMANDS.items():
         commands.add_parser(name, help=help_text, add_help=False)
+    for name, (run, _) in verbs.VERBS.items():
+        commands.add_parser(name, help=(run.__doc__ or "").rstrip(".").lower(), add_help=False)
     return parser
 
 
@@ -75,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments and arguments[0] in elsewhere.COMMANDS:
             return elsewhere.COMMANDS[arguments[0]][1](list(arguments[1:]))
+        if arguments and arguments[0] in verbs.VERBS:
+            return verbs.run(arguments[0], list(arguments[1:]))
         options = _parser().parse_args(arguments)
         _HERE[options.command](options)
     except LaunchError as error:

@@ -1,7 +1,7 @@
 """`./sworm down`: ends a cluster, agents before the servers that they talk through.
 
 Law: it returns when nothing of what was ended runs any more. The cluster ends on purpose: workers are told `shutdown`
-and no process is moved (SIGINT to an agent means just that; SIGTERM would hand everything over). With `now` they are
+and no process is moved (SIGUSR1 to an agent means just that; SIGTERM would hand everything over). With `now` they are
 killed.
 """
 
@@ -47,7 +47,7 @@ def stop(cluster: Cluster, names: Iterable[str], now: bool, say: Say) -> list[st
     agents = [name for name in cluster.recorded() if name not in _ORDER]
     ended: list[str] = []
     for group, number, patience in (
-        (agents, signal.SIGKILL if now else signal.SIGINT, _AGENT_PATIENCE),
+        (agents, signal.SIGKILL if now else signal.SIGUSR1, _AGENT_PATIENCE),
         ([parts.OBSERVER, parts.WEB], signal.SIGTERM, _PART_PATIENCE),
         ([parts.VALKEY], signal.SIGTERM, _SERVER_PATIENCE),
         ([parts.POSTGRES], signal.SIGINT, _SERVER_PATIENCE),
