@@ -3,20 +3,24 @@
    Law: pure. Learns from the model's changes alone and says only what was seen: a node that was dead before the page was
    opened has no loss here. A loss ends when the node returns or is forgotten. */
 
-/** A process that vanished this long (ms) before its node was called dead counts as lost with it. */
-const BEFORE = 10000;
+/** ms for which what left a node that did not answer is remembered: it counts as lost with the node once that is called dead. */
+const BEFORE = 60000;
+
+const IN_DOUBT = new Set(["suspect", "dead"]);
 
 export class Losses {
   constructor() {
     this.byNode = new Map(); // node -> {at, names: Map(key -> node where it is back, or null)}
-    this.recent = []; // [{key, node, at}] of processes that left a node lately
+    this.recent = []; // [{key, node, at}] of processes that left a node in doubt
   }
 
   /** Take one change of the model. */
   note(change, model, now) {
     this.recent = this.recent.filter((left) => now - left.at < BEFORE);
-    for (const process of change.removed) this.recent.push({ key: process.key, node: process.node, at: now });
-    for (const { before } of change.moved) this.recent.push({ key: before.key, node: before.node, at: now });
+    const left = [...change.removed, ...change.moved.map((move) => move.before)];
+    for (const process of left) {
+      if (IN_DOUBT.has(model.nodes.get(process.node)?.status)) this.recent.push({ key: process.key, node: process.node, at: now });
+    }
     for (const { node, before } of change.nodes) this.noteNode(node, before, model, now);
     for (const name of change.gone) this.byNode.delete(name);
     this.follow([...change.added, ...change.moved.map((move) => move.process)]);

@@ -120,8 +120,8 @@ const toolbar = new Toolbar(
 function showView(view) {
   by("map").hidden = view !== "map";
   by("twin").hidden = view !== "table";
-  if (view === "map") map.relayout();
-  else twin.render();
+  map.show(view === "map");
+  twin.render();
 }
 
 function speak(key) {

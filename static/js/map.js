@@ -33,6 +33,7 @@ export class ProcessMap {
     this.mustLayOut = true;
     this.mustRepaint = false;
     this.asleep = true;
+    this.shown = true;
     this.hovered = null;
     this.takeOffs = []; // flights that start once this frame's layout stands
     this.observe();
@@ -73,7 +74,7 @@ export class ProcessMap {
     const trace = this.departed.get(process.key) ?? this.ghost(process.key);
     block.slots.take(process.key);
     if (trace) this.fly(process, trace.place, block, now);
-    else this.show(block, process, now);
+    else this.appear(block, process, now);
   }
 
   move(process, from, now) {
@@ -110,7 +111,7 @@ export class ProcessMap {
     this.mustRepaint = true;
   }
 
-  show(block, process, now) {
+  appear(block, process, now) {
     block.paint(process.key, this.model, this.filter);
     this.ringAround(block, process, now);
   }
@@ -223,10 +224,16 @@ export class ProcessMap {
     if (this.mustLayOut) this.wake();
   }
 
+  /** Whether the map is on the screen, or the table in its place. */
+  show(shown) {
+    this.shown = shown;
+    if (shown) this.relayout();
+  }
+
   // --- drawing --------------------------------------------------------------------------------------------------------
 
   get visible() {
-    return document.visibilityState === "visible" && this.container.offsetParent !== null;
+    return this.shown && document.visibilityState === "visible";
   }
 
   /** Colours changed. */

@@ -147,8 +147,9 @@ export class ProcessPanel {
   }
 
   async fetch() {
+    const there = this.process !== undefined || this.last === undefined;
     const [details, events] = await Promise.allSettled([
-      request("GET", processPath(this.sworm, this.name)),
+      there ? request("GET", processPath(this.sworm, this.name)) : this.details,
       request("GET", listPath("/events", { sworm: this.sworm, name: this.name, limit: 1000 })),
     ]);
     if (details.status === "fulfilled") this.details = details.value;
@@ -170,7 +171,7 @@ export class ProcessPanel {
   showCause(event) {
     this.why.hidden = event === undefined;
     if (event === undefined) return;
-    const detail = event.detail ? h("pre", { tabindex: 0, "aria-label": "Detail" }, event.detail) : null;
+    const detail = event.detail ? h("pre", { tabindex: 0, role: "group", "aria-label": "Detail" }, event.detail) : null;
     this.why.replaceChildren(...[h("p", {}, "Why this incarnation started: ", h("b", {}, event.what), ", ", when(event.at)), detail].filter(Boolean));
   }
 

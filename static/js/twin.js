@@ -19,7 +19,9 @@ export class Twin {
     this.body = h("tbody");
     this.caption = h("caption");
     this.more = h("button", { type: "button", onclick: () => this.grow() }, "Show more");
-    const head = ["State", "Sworm", "Name", "Node", "pid", "Epoch", "Restarts", "Since"].map((word) => h("th", { scope: "col" }, word));
+    const head = ["State", "Sworm", "Name", "Node", "pid", "Epoch", "Restarts", "Since"].map((word) =>
+      h(word === "Restarts" ? "th.number" : "th", { scope: "col" }, word),
+    );
     element.append(h("div.table-scroll", { tabindex: 0, role: "region", "aria-label": "Processes" }, h("table", {}, this.caption, h("thead", {}, h("tr", {}, head)), this.body)), this.more);
   }
 

@@ -1,8 +1,8 @@
 """A real browser for the tests of what people see.
 
 Law: one Chromium for the folder, one fresh context a test. A page that logs an error, throws, or breaks its Content
-Security Policy fails its test, whatever else was looked at. The browser ends with the folder: Playwright keeps an event loop
-in this thread, which the asynchronous tests elsewhere must not meet.
+Security Policy fails its test, whatever else was looked at. The browser ends with the folder: Playwright keeps an event
+loop in this thread, which the asynchronous tests elsewhere must not meet.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 COLUMNS = ["sworm", "name", "pid", "node", "epoch", "state"]
 
-# Plays snapshots and diffs into a model, with losses and journal beside it; returns what changed at each step and the end.
+# Plays snapshots and diffs into a model, with losses and journal beside it; returns each step's changes and the end.
 PLAY = """(lib, script) => {
   const model = new lib.model.Model();
   const losses = new lib.losses.Losses();
@@ -123,9 +123,13 @@ def test_what_a_dead_node_took_is_counted_until_it_is_back(run: Run) -> None:
     assert played["journal"] == [[1, "rooms/a of n1 started again on n2"], [3, "n1 was declared dead"]]
 
 
-def test_what_vanished_just_before_the_death_was_known_counts_as_lost_with_the_node(run: Run) -> None:
+def test_what_vanished_while_the_node_was_in_doubt_counts_as_lost_with_it_what_was_stopped_before_does_not(
+    run: Run,
+) -> None:
     script = [
-        [0, snapshot(process("a", "n1"), process("b", "n1"), nodes=(node("n1"), node("n2")))],
+        [0, snapshot(process("a", "n1"), process("b", "n1"), process("stopped", "n1"))],
+        [700, diff(removed=(("rooms", "stopped"),))],
+        [800, diff(nodes=(node("n1", "suspect"),))],
         [900, diff(removed=(("rooms", "a"),))],
         [1000, diff(nodes=(node("n1", "dead"),), removed=(("rooms", "b"),))],
         [1500, diff(process("a", "n2", epoch=2), process("b", "n2", epoch=3))],
