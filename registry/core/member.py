@@ -382,13 +382,13 @@ class Member:
             self._outside.pop(origin, None)
         elif not self._holds_dead(origin):
             since = self._outside.setdefault(origin, now)
-            if now - since >= self.timing.suspicion or self._told_dead(origin):
+            if now >= since + self.timing.suspicion or self._told_dead(origin):
                 changes[(DEAD, origin)] = record.refutation
                 self.out.append(Report("dead", node=node_of(origin), detail=f"nobody in reach reaches {origin}"))
         if changes:
             self.write(DIRECTORY, changes)
-        if origin in self._outside:
-            self._next_beat = min(self._next_beat, max(now, self._outside[origin] + self.timing.suspicion))
+        if origin in self._outside and not self._holds_dead(origin):
+            self._next_beat = min(self._next_beat, self._outside[origin] + self.timing.suspicion)
 
     def _hears_itself(self, origin: Origin, now: float) -> bool:
         peer = self.repair.peers.get(origin)
