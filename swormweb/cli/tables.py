@@ -21,6 +21,10 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def table(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> str:
     """Items as lines below a head; the columns are names of their fields."""
     rows = [[item.get(column) for column in columns] for item in items]
@@ -29,7 +33,7 @@ def table(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> str:
         *([_cell(value) for value in row] for row in rows),
     ]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    right = [bool(rows) and all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
+    right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(columns))]
     return "\n".join(_line(row, widths, right) for row in cells)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swormweb.launch import ports
@@ -17,20 +17,20 @@ from swormweb.launch import ports
 _PATIENCE = 2.0
 
 
-def fetch(port: int, path: str) -> tuple[int, bytes]:
+def fetch(port: int, path: str, token: str = "") -> tuple[int, bytes]:
     """Status and body of a GET on the loopback address; raises OSError or HTTPException."""
     link = http.client.HTTPConnection(ports.HOST, port, timeout=_PATIENCE)
     try:
-        link.request("GET", path)
+        link.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
         answer = link.getresponse()
         return answer.status, answer.read()
     finally:
         link.close()
 
 
-def _asked(port: int) -> tuple[dict[str, Any], str]:
+def _asked(port: int, path: str = "/readyz", token: str = "") -> tuple[dict[str, Any], str]:
     try:
-        status, body = fetch(port, "/readyz")
+        status, body = fetch(port, path, token)
     except OSError as error:
         return {}, f"does not answer yet ({error.strerror or error})"
     except http.client.HTTPException as error:
@@ -55,6 +55,23 @@ def agent_reason(port: int, others: Iterable[str]) -> str:
         return reason
     missing = sorted(set(others) - _names(told.get("peers")))
     return f"does not see {', '.join(missing)} yet" if missing else ""
+
+
+def incarnation(port: int) -> int:
+    """The number of an agent's present incarnation; 0 when it does not tell."""
+    number = _asked(port)[0].get("incarnation")
+    return number if isinstance(number, int) else 0
+
+
+def map_reason(port: int, token: str, agents: Mapping[str, int]) -> str:
+    """Why REST does not show these incarnations of agents as alive; empty when it does."""
+    told, reason = _asked(port, "/api/v1/nodes?limit=1000", token)
+    if reason:
+        return reason
+    items = told.get("items", [])
+    shown = {item["name"]: item["incarnation"] for item in items if item["status"] == "alive"}
+    missing = sorted(name for name, number in agents.items() if shown.get(name) != number)
+    return f"does not show {', '.join(missing)} as alive yet" if missing else ""
 
 
 def _names(peers: object) -> set[str]:

@@ -28,6 +28,9 @@ NOT_FOR_AGENTS = frozenset(
     {"DATABASE_URL", "SWORM_SECRET_KEY", "SWORM_TOKEN", "SWORM_URL", "SWORM_STATIC_ROOT", "SWORM_DATABASE_POOL"}
 )
 
+#: Largest message on a live stream, in bytes: a snapshot of 100 000 processes. Daphne's own 1 MiB ends at 8 000.
+_WEB_MESSAGE = str(64 * 1024 * 1024)
+
 #: How long daphne waits for a request that it is still answering when it stops, in seconds.
 _WEB_CLOSE = "5"
 
@@ -69,7 +72,8 @@ def web_command(host: str, port: int) -> tuple[str, ...]:
     """The command line of the web part."""
     return (
         *(sys.executable, "-m", "daphne", "--bind", host, "--port", str(port), "--verbosity", "0"),
-        *("--application-close-timeout", _WEB_CLOSE, "--no-server-name", "swormweb.asgi:application"),
+        *("--application-close-timeout", _WEB_CLOSE, "--websocket-max-message-size", _WEB_MESSAGE),
+        *("--no-server-name", "swormweb.asgi:application"),
     )
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from swormweb.launch import files, fingerprint, health, parts
@@ -153,15 +154,21 @@ class Start:
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_PATIENCE
-        waiting = [*self.cluster.agents, parts.WEB]
-        while waiting:
+        self._wait_reasons({name: partial(self._reason, name) for name in [*self.cluster.agents, parts.WEB]}, deadline)
+        incarnations = {name: health.incarnation(self.cluster.port(name)) for name in self.cluster.agents}
+        port, token = self.cluster.port(parts.WEB), self.cluster.state["token"]
+        self._wait_reasons({"the map": partial(health.map_reason, port, token, incarnations)}, deadline)
+
+    def _wait_reasons(self, looks: dict[str, Callable[[], str]], deadline: float) -> None:
+        """Wait until every look finds no reason any more."""
+        while looks:
             self._refuse_ended()
-            reasons = {name: self._reason(name) for name in waiting}
-            waiting = [name for name in waiting if reasons[name]]
-            if waiting and time.monotonic() > deadline:
-                why = "; ".join(f"{name} {reasons[name]}" for name in waiting)
+            reasons = {name: look() for name, look in looks.items()}
+            looks = {name: look for name, look in looks.items() if reasons[name]}
+            if looks and time.monotonic() > deadline:
+                why = "; ".join(f"{name} {reasons[name]}" for name in looks)
                 raise PartFailed(f"not ready after {READY_PATIENCE:.0f} s: {why}; see {self.cluster.folder.logs}")
-            if waiting:
+            if looks:
                 time.sleep(_LOOK_EVERY)
 
     def _refuse_ended(self) -> None:
