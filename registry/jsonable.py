@@ -1,7 +1,7 @@
 """Values of MessagePack as values of JSON, and only that.
 
-Law: total and lossless enough to be read by people: whatever a worker may be given can be stored in a JSON column and shown.
-What JSON (or PostgreSQL's jsonb) cannot hold stands as an object with one key that starts with "$".
+Law: total and lossless enough to be read by people: whatever a worker may be given can be stored in a JSON column and
+shown. What JSON (or PostgreSQL's jsonb) cannot hold stands as an object with one key that starts with "$".
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def jsonable(value: Any) -> Any:
-    """The same value, with bytes as {"$bytes": base64}, odd floats as {"$float": text}, keys as text, no NUL characters."""
+    """The same value: bytes as {"$bytes": base64}, odd floats as {"$float": text}, keys as text, no NUL characters."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):

@@ -1,8 +1,8 @@
 """Something slow that an operator asked for.
 
-Law: an operation is created before its command leaves, moves only forward (pending, running, then one of the ends) and is
-`succeeded` only once the read model shows its effect. Changes are compare-and-set on `state`, so a late answer never
-reopens what has ended.
+Law: an operation is created before its command leaves, moves only forward (pending, running, then one of the ends) and
+is `succeeded` only once the read model shows its effect. Changes are compare-and-set on `state`, so a late answer
+never reopens what has ended.
 """
 
 from __future__ import annotations

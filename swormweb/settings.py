@@ -62,6 +62,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Innermost and synchronous: one change of threads for all of them instead of two for each.
+    "registry.api.paths.ApiMiddleware",
 ]
 
 ROOT_URLCONF = "swormweb.urls"

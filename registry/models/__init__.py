@@ -1,6 +1,7 @@
 """The tables of the registry: definitions (written by people), the read model (written by the observer), access.
 
-Law: columns and their constraints, no behaviour beyond reading a row as a plain value. Nothing here imports the supervisor.
+Law: columns and their constraints, no behaviour beyond reading a row as a plain value. Nothing here imports the
+supervisor.
 """
 
 from __future__ import annotations

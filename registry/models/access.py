@@ -1,7 +1,8 @@
 """Who may, who did, and what was already answered.
 
-Law: no secret stands in a row: tokens and sign-in links are kept as SHA-256 of their full text (they are long and random, so
-a slow hash would protect nothing). An audit row is written in the transaction of its mutation and never changed.
+Law: no secret stands in a row: tokens and sign-in links are kept as SHA-256 of their full text (they are long and
+random, so a slow hash would protect nothing). An audit row is written in the transaction of its mutation and never
+changed.
 """
 
 from __future__ import annotations

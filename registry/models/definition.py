@@ -1,7 +1,8 @@
 """The authoritative definition of a sworm.
 
-Law: one row a name, for ever: deleting marks the row and raises its revision, since agents tell old news from new by the
-revision alone. Whoever writes a row goes through `supervisor.definitions`, which checks it, raises the revision and says so.
+Law: one row a name, for ever: deleting marks the row and raises its revision, since agents tell old news from new by
+the revision alone. Whoever writes a row goes through `supervisor.definitions`, which checks it, raises the revision
+and says so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the observer saw: the read model, its history, and the term of the one who may write it.
 
-Law: the observer alone writes these rows (one exception: `Node.forgotten`, which an operator sets). Each transaction takes
-its revision from `Counter` and stamps with it whatever it touched, so revisions grow in commit order. Names are compared
-as bytes (collation C): a cursor over them means the same in PostgreSQL, in Python and in a browser. Rows refer to sworms and
-nodes by name, not by key: an agent may run what no row defines any more.
+Law: the observer alone writes these rows (one exception: `Node.forgotten`, which an operator sets). Each transaction
+takes its revision from `Counter` and stamps with it whatever it touched, so revisions grow in commit order. Names are
+compared as bytes (collation C): a cursor over them means the same in PostgreSQL, in Python and in a browser. Rows
+refer to sworms and nodes by name, not by key: an agent may run what no row defines any more.
 """
 
 from __future__ import annotations

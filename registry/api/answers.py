@@ -1,0 +1,211 @@
+"""The shapes of what REST answers, for its document and for the tests that hold real answers against it.
+
+Law: no code makes an answer from these; answers come straight from rows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+
+class Sworm(msgspec.Struct):
+    """A definition."""
+
+    name: str
+    revision: int
+    restart: Literal["permanent", "transient", "temporary"]
+    max_restarts: int
+    max_seconds: float
+    handoff: bool
+    handoff_timeout_ms: int
+    distribution_strategy: str
+    constraints: dict[str, Any]
+    redistribution: str
+    sync_interval_ms: int
+    max_sync_size: int
+    allowed_modules: list[str]
+    isolation: Literal["task", "process"]
+    created_at: datetime
+    updated_at: datetime
+    nodes: dict[str, int]  #: {node: revision that it runs}
+    processes: int
+
+
+class Process(msgspec.Struct):
+    """A process. `observed` is false while no observer writes: an agent was asked instead."""
+
+    sworm: str
+    name: str
+    pid: str
+    node: str
+    epoch: int
+    state: Literal["starting", "running", "handing_off", "restarting", "failed"]
+    target: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    isolation: Literal["task", "process"]
+    groups: list[str]
+    meta: dict[str, Any]
+    restarts: int
+    started_at: datetime
+    revision: int
+    observed: bool = True
+
+
+class Problem(msgspec.Struct):
+    """RFC 9457. `code` is the short word; `process` stands in already_started."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, str]]
+    process: Process | None = None
+
+
+class BatchResult(msgspec.Struct):
+    """What became of one item: a process, or a problem."""
+
+    name: str
+    status: int
+    process: Process | None = None
+    problem: Problem | None = None
+
+
+class BatchResults(msgspec.Struct):
+    """One result for each item, in order."""
+
+    results: list[BatchResult]
+
+
+class Reply(msgspec.Struct):
+    """A worker's reply."""
+
+    reply: Any
+
+
+class Accepted(msgspec.Struct):
+    """It will be done."""
+
+    accepted: bool
+
+
+class Move(msgspec.Struct):
+    """One move that would be made."""
+
+    sworm: str
+    name: str
+    from_: str = msgspec.field(name="from")
+    to: str | None
+    problem: str | None
+
+
+class Moves(msgspec.Struct):
+    """What a dry run would do."""
+
+    moves: list[Move]
+
+
+class Node(msgspec.Struct):
+    """A node."""
+
+    name: str
+    incarnation: int
+    status: Literal["alive", "suspect", "draining", "left", "dead"]
+    cordoned: bool
+    url: str
+    labels: dict[str, str]
+    capacity: float
+    sworms: list[str]
+    processes: int
+    last_seen: datetime
+    stats: dict[str, Any]
+    definitions: dict[str, int]
+    revision: int
+
+
+class Progress(msgspec.Struct):
+    """How far an operation is."""
+
+    done: int
+    total: int
+
+
+class Operation(msgspec.Struct):
+    """Something slow that was asked for."""
+
+    id: str
+    kind: str
+    target: str
+    state: Literal["pending", "running", "succeeded", "failed", "cancelled"]
+    progress: Progress
+    steps: list[dict[str, Any]]
+    problem: dict[str, Any] | None
+    requested_by: str
+    reason: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class Replica(msgspec.Struct):
+    """One node's replica of one sworm, as it was last seen."""
+
+    node: str
+    sworm: str
+    size: int
+    digest: str
+    versions: dict[str, int]
+    behind: int
+    observed_at: datetime
+
+
+class Event(msgspec.Struct):
+    """Something that happened."""
+
+    id: int
+    revision: int
+    at: datetime
+    kind: str
+    sworm: str
+    name: str
+    node: str
+    pid: str
+    epoch: int
+    detail: str
+
+
+class AuditEntry(msgspec.Struct):
+    """Who did what, why."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    reason: str
+    detail: dict[str, Any]
+
+
+class Token(msgspec.Struct):
+    """A token, without its secret; `token` stands in the answer to its creation alone."""
+
+    id: int
+    name: str
+    prefix: str
+    scopes: list[str]
+    sworms: list[str]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used: datetime | None
+    token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+ALL = (
+    Sworm, Process, Problem, BatchResults, Reply, Accepted, Moves, Node, Operation, Replica, Event, AuditEntry, Token,
+)  # fmt: skip

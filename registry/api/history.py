@@ -1,0 +1,92 @@
+"""/events, /replicas, /audit: what was seen and what was done.
+
+Law: only reading. A token bound to some sworms sees what concerns those, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from registry.api.endpoint import Endpoint, json
+from registry.api.paging import PAGING, choice, page, query, whole
+from registry.api.schema import documented
+from registry.models import AuditEntry, Event, ReplicaSnapshot
+from registry.scopes import READ
+
+EVENT_FIELDS = ("id", "revision", "at", "kind", "sworm", "name", "node", "pid", "epoch", "detail")
+EVENT_FILTERS = ("since", "order", "sworm", "name", "node", "kind", *PAGING)
+REPLICA_FIELDS = ("node", "sworm", "size", "digest", "versions", "behind", "observed_at")
+AUDIT_FIELDS = ("id", "at", "actor", "action", "target", "reason", "detail")
+
+#: Largest revision that a column holds.
+MAX_REVISION = 2**63 - 1
+
+
+def _equal(parameters: dict[str, str], *fields: str) -> dict[str, Any]:
+    return {field: parameters[field] for field in fields if field in parameters}
+
+
+class Events(Endpoint):
+    """The history."""
+
+    scopes = {"GET": READ}
+
+    @documented("List events", items="Event", query=EVENT_FILTERS)
+    def get(self, request: Request) -> HttpResponse:
+        """One page, the oldest first unless `order=desc`."""
+        parameters = query(request, EVENT_FILTERS)
+        rows = Event.objects.filter(**_equal(parameters, "sworm", "name", "node", "kind"))
+        if "since" in parameters:
+            rows = rows.filter(revision__gt=whole(parameters, "since", 0, MAX_REVISION))
+        if self.principal.sworms is not None:
+            rows = rows.filter(sworm__in=self.principal.sworms)
+        descending = choice(parameters, "order", ("asc", "desc")) == "desc"
+        key = {"revision": int, "id": int}
+        return json(page(rows.order_by().values(*EVENT_FIELDS), key, parameters, descending=descending))
+
+
+class Replicas(Endpoint):
+    """The newest snapshot of each node's replica of each sworm."""
+
+    scopes = {"GET": READ}
+
+    @documented("List replicas", items="Replica", query=("node", "sworm", *PAGING))
+    def get(self, request: Request) -> HttpResponse:
+        """One page, by node and sworm; the empty sworm is the cluster-wide directory."""
+        parameters = query(request, ("node", "sworm", *PAGING))
+        rows = newest().filter(**_equal(parameters, "node", "sworm"))
+        if self.principal.sworms is not None:
+            rows = rows.filter(sworm__in=self.principal.sworms)
+        return json(page(rows.order_by().values(*REPLICA_FIELDS), {"node": str, "sworm": str}, parameters))
+
+
+def newest() -> QuerySet[ReplicaSnapshot]:
+    """The newest snapshot of each (node, sworm)."""
+    same = ReplicaSnapshot.objects.filter(node=OuterRef("node"), sworm=OuterRef("sworm"))
+    return ReplicaSnapshot.objects.filter(pk=Subquery(same.order_by("-observed_at", "-pk").values("pk")[:1]))
+
+
+class Audit(Endpoint):
+    """Who did what, why."""
+
+    scopes = {"GET": READ}
+
+    @documented("List the audit", items="AuditEntry", query=("actor", *PAGING))
+    def get(self, request: Request) -> HttpResponse:
+        """One page, the newest first."""
+        parameters = query(request, ("actor", *PAGING))
+        rows = AuditEntry.objects.filter(**_equal(parameters, "actor"))
+        if self.principal.sworms is not None:
+            rows = rows.filter(_about(self.principal.sworms))
+        return json(page(rows.order_by().values(*AUDIT_FIELDS), {"id": int}, parameters, descending=True))
+
+
+def _about(sworms: frozenset[str]) -> Q:
+    wanted = Q(pk__in=[])
+    for sworm in sworms:
+        wanted |= Q(target=sworm) | Q(target__startswith=f"{sworm}/")
+    return wanted

@@ -1,0 +1,146 @@
+"""Who is asking: tokens, sessions and sign-in links become a `Principal`.
+
+Law: a secret exists in full only in the answer that hands it out; afterwards its SHA-256 is compared. Every door (REST,
+socket, pages) asks here and nowhere else, and asks the principal for a scope, never for a role.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from registry import scopes
+from registry.models import ApiToken, SignInLink
+
+#: Every token begins with this, so that leaked ones can be searched for.
+TOKEN_PREFIX = "swm_"  # noqa: S105 - no secret, its shape
+#: Characters of a token that are kept in the clear, to tell it from others.
+SHOWN = len(TOKEN_PREFIX) + 6
+#: Least time between two updates of a token's `last_used`: reading must not mean writing.
+LAST_USED_EVERY = timedelta(minutes=1)
+#: How long a sign-in link works.
+SIGN_IN_FOR = timedelta(minutes=30)
+#: The account that sign-in links of a machine's owner sign in.
+OWNER = "admin"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks, and what they may do. `sworms` is None for all."""
+
+    actor: str  #: user:name, token:name or cli, as the audit shows it
+    scopes: frozenset[str]
+    sworms: frozenset[str] | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether it has a scope."""
+        return scope in self.scopes
+
+    def may_touch(self, sworm: str) -> bool:
+        """Whether it may see and change this sworm."""
+        return self.sworms is None or sworm in self.sworms
+
+
+class NotValid(Exception):
+    """A token or link that nobody should accept; the message says why without helping to guess."""
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a secret. Ours are long and random: a slow hash would protect nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def issue_token(
+    name: str,
+    granted: Iterable[str],
+    *,
+    sworms: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    created_by: str = "",
+) -> tuple[str, ApiToken]:
+    """Make a token; returns its full text, which is not kept, and its row. Scopes must be known ones (ValueError)."""
+    wanted = sorted(set(granted))
+    unknown = [scope for scope in wanted if scope not in scopes.ALL]
+    if unknown or not wanted:
+        raise ValueError(f"scopes must be some of {', '.join(scopes.SCOPES)}; not {', '.join(unknown) or 'none'}")
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    row = ApiToken.objects.create(
+        name=name,
+        prefix=text[:SHOWN],
+        hash=hash_of(text),
+        scopes=wanted,
+        sworms=sorted(set(sworms)),
+        expires_at=expires_at,
+        created_by=created_by,
+    )
+    return text, row
+
+
+def principal_of_token(text: str) -> Principal:
+    """Whose token this is; raises `NotValid`."""
+    token = ApiToken.objects.filter(hash=hash_of(text)).first()
+    if token is None:
+        raise NotValid("unknown token")
+    now = timezone.now()
+    if token.revoked_at is not None:
+        raise NotValid("the token was revoked")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise NotValid("the token has expired")
+    if token.last_used is None or now - token.last_used > LAST_USED_EVERY:
+        ApiToken.objects.filter(pk=token.pk).update(last_used=now)
+    bound = frozenset(token.sworms) if token.sworms else None
+    return Principal(f"token:{token.name}", frozenset(token.scopes), bound)
+
+
+def principal_of_user(user: AbstractBaseUser | AnonymousUser) -> Principal | None:
+    """What a signed-in user may do; None for nobody. Superusers may do all."""
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if user.is_superuser:
+        return Principal(f"user:{user.get_username()}", scopes.ALL)
+    roles = user.groups.values_list("name", flat=True)
+    return Principal(f"user:{user.get_username()}", scopes.of_roles(roles))
+
+
+def owner() -> User:
+    """The account of the machine's owner, made when missing: an admin without a password."""
+    model = get_user_model()
+    user, made = model.objects.get_or_create(
+        username=OWNER, defaults={"is_staff": True, "is_superuser": True, "is_active": True}
+    )
+    if made:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    return user
+
+
+def create_sign_in_link(user: User, *, valid_for: timedelta = SIGN_IN_FOR) -> str:
+    """The secret part of a new one-time link, `/signin/<secret>`."""
+    secret = secrets.token_urlsafe(32)
+    now = timezone.now()
+    SignInLink.objects.filter(Q(expires_at__lt=now) | Q(used_at__isnull=False)).delete()
+    SignInLink.objects.create(user=user, hash=hash_of(secret), expires_at=now + valid_for)
+    return secret
+
+
+def consume_sign_in_link(secret: str) -> User:
+    """The user whom a link signs in; it never works again. Raises `NotValid` for an unknown, used or expired one."""
+    now = timezone.now()
+    with transaction.atomic():
+        # Two browsers with one link: the update decides, not the read.
+        used = SignInLink.objects.filter(hash=hash_of(secret), used_at__isnull=True, expires_at__gt=now)
+        if used.update(used_at=now) != 1:
+            raise NotValid("this sign-in link is unknown, was used already, or has expired")
+        link = SignInLink.objects.select_related("user").get(hash=hash_of(secret))
+    if not link.user.is_active:
+        raise NotValid("this account is switched off")
+    return link.user

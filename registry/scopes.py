@@ -1,0 +1,45 @@
+"""What may be done, and which role may do it: the one table of rights.
+
+Law: pure values. A scope is what a token or a role may do; a role is a Django group of the same name. Nobody asks for
+a role: views ask for a scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+READ = "read"
+PROCESS_WRITE = "process:write"
+PROCESS_CALL = "process:call"
+PROCESS_HANDOFF = "process:handoff"
+NODE_DRAIN = "node:drain"
+CONFIG_WRITE = "config:write"
+TOKEN_ADMIN = "token:admin"  # noqa: S105 - the name of a right
+
+#: Scope -> what it allows, as the documentation says it.
+SCOPES: dict[str, str] = {
+    READ: "see definitions, processes, nodes, operations, replicas, events and the audit",
+    PROCESS_WRITE: "register, stop and restart processes",
+    PROCESS_CALL: "call processes and cast to them",
+    PROCESS_HANDOFF: "move processes between nodes",
+    NODE_DRAIN: "drain, cordon, uncordon and forget nodes",
+    CONFIG_WRITE: "create, change and delete definitions",
+    TOKEN_ADMIN: "create and revoke tokens",
+}
+ALL = frozenset(SCOPES)
+
+VIEWER = "viewer"
+OPERATOR = "operator"
+ADMIN = "admin"
+
+#: Role -> its scopes.
+ROLES: dict[str, frozenset[str]] = {
+    VIEWER: frozenset({READ}),
+    OPERATOR: frozenset({READ, PROCESS_WRITE, PROCESS_CALL, PROCESS_HANDOFF, NODE_DRAIN}),
+    ADMIN: ALL,
+}
+
+
+def of_roles(roles: Iterable[str]) -> frozenset[str]:
+    """The scopes of several roles together; names that are no role give none."""
+    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))

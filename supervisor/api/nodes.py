@@ -1,0 +1,129 @@
+"""/nodes: what runs processes, and taking it in and out of service.
+
+Law: a node is commanded by its present incarnation's queue alone; whether it obeyed is seen in its row.
+"""
+
+from __future__ import annotations
+
+import time
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from registry import items
+from registry.api.bodies import Mutation, read
+from registry.api.endpoint import Endpoint, empty, json
+from registry.api.paging import PAGING, choice, page, query
+from registry.api.schema import documented
+from registry.core.messages import DIRECTORY
+from registry.models import Node
+from registry.models.observed import NODE_ENDED, NODE_STATUSES
+from registry.observed import wait_observed
+from registry.problems import Problem
+from registry.scopes import NODE_DRAIN, READ
+from supervisor import commands, draining, operations
+from supervisor.api import bodies
+from supervisor.client import Asked
+
+OBEYING = ["unknown_node", "no_node", "broker_unavailable"]
+
+
+def found(name: str) -> dict[str, object]:
+    """A node's item; 404 when there is none."""
+    item = items.node(name)
+    if item is None:
+        raise Problem("unknown_node", f"no node is named {name!r}")
+    return item
+
+
+class Nodes(Endpoint):
+    """All nodes that were not forgotten."""
+
+    scopes = {"GET": READ}
+
+    @documented("List nodes", items="Node", query=("status", *PAGING))
+    def get(self, request: Request) -> HttpResponse:
+        """One page, by name."""
+        parameters = query(request, ("status", *PAGING))
+        status = choice(parameters, "status", NODE_STATUSES)
+        rows = items.nodes() if status is None else items.nodes(status=status)
+        return json(page(rows, {"name": str}, parameters))
+
+
+class OneNode(Endpoint):
+    """One node."""
+
+    scopes = {"GET": READ, "DELETE": NODE_DRAIN}
+
+    @documented("Read a node", answers={200: "Node"}, problems=["unknown_node"])
+    def get(self, request: Request, node: str) -> HttpResponse:
+        """Read it."""
+        query(request, ())
+        return json(found(node))
+
+    @documented("Forget a node", answers={204: None}, problems=["unknown_node", "not_ended"])
+    def delete(self, request: Request, node: str) -> HttpResponse:
+        """Forget a node that left or died; it shows up again only as a new incarnation."""
+        self.require_unbound()
+        item = found(node)
+        ended = Node.objects.filter(name=node, status__in=NODE_ENDED, forgotten=False)
+        if ended.update(forgotten=True) != 1:
+            raise Problem("not_ended", f"{node} is {item['status']}; only a node that left or died can be forgotten")
+        self.audit("node.forget", node, self.reason())
+        return empty()
+
+
+class Cordon(Endpoint):
+    """Whether a node takes new processes."""
+
+    scopes = {"POST": NODE_DRAIN}
+    cordoned = True
+
+    @documented("Cordon a node", body=Mutation, answers={200: "Node"}, problems=["no_answer", *OBEYING])
+    def post(self, request: Request, node: str) -> HttpResponse:
+        """The node takes no new processes; what runs there stays."""
+        return self._set(request, node)
+
+    def _set(self, request: Request, node: str) -> HttpResponse:
+        self.require_unbound()
+        row = commands.node_named(node)
+        body = read(request, Mutation, optional=True)
+        verb = "cordon" if self.cordoned else "uncordon"
+        deadline = time.time() + commands.SHORT
+        answer = commands.ask([Asked(row.name, row.incarnation)], verb, None, deadline=deadline)
+        result = commands.certain(answer)
+        self.audit(f"node.{verb}", node, self.reason(body))
+        if isinstance(result, dict) and result.get("origin"):
+            wait_observed(DIRECTORY, str(result["origin"]), int(result.get("version", 0)), deadline)
+        return json({**found(node), "cordoned": self.cordoned})
+
+
+class Uncordon(Cordon):
+    """The opposite."""
+
+    cordoned = False
+
+    @documented("Uncordon a node", body=Mutation, answers={200: "Node"}, problems=["no_answer", *OBEYING])
+    def post(self, request: Request, node: str) -> HttpResponse:
+        """The node takes new processes again."""
+        return self._set(request, node)
+
+
+class DrainNode(Endpoint):
+    """Emptying a node."""
+
+    scopes = {"POST": NODE_DRAIN}
+
+    @documented(
+        "Drain a node", body=bodies.Drain, answers={200: "Moves", 202: "Operation"}, problems=["in_progress", *OBEYING]
+    )
+    def post(self, request: Request, node: str) -> HttpResponse:
+        """Hand every process over with its state; the node leaves when it is empty."""
+        self.require_unbound()
+        commands.node_named(node)
+        body = read(request, bodies.Drain, optional=True)
+        if body.dry_run:
+            return json({"moves": draining.moves(node)})
+        operation = draining.begin(node, body.deadline_s, self.principal.actor, self.reason(body))
+        self.audit("node.drain", node, operation.reason, operation=str(operation.id))
+        return json(operations.item(operation), 202, Location=f"/api/v1/operations/{operation.id}")

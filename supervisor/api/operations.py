@@ -1,0 +1,127 @@
+"""/operations: what was asked for and how far it is.
+
+Law: looking at an operation settles it, so that what is shown is what the read model shows at this moment.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from registry.api.bodies import Mutation, read
+from registry.api.endpoint import Endpoint, json
+from registry.api.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    PAGING,
+    after,
+    choice,
+    current_revision,
+    decode_cursor,
+    encode_cursor,
+    envelope,
+    query,
+    whole,
+)
+from registry.api.schema import documented
+from registry.auth import Principal
+from registry.problems import Problem, refused
+from registry.scopes import NODE_DRAIN, PROCESS_HANDOFF, READ
+from supervisor import operations
+from supervisor.models import STATES, Operation
+
+FILTERS = ("state", "kind", "sworm", "node", *PAGING)
+
+
+def visible(principal: Principal) -> QuerySet[Operation]:
+    """The operations that a principal may see."""
+    rows = Operation.objects.all()
+    return rows if principal.sworms is None else rows.filter(sworm__in=principal.sworms)
+
+
+def found(principal: Principal, text: str) -> Operation:
+    """An operation by the id in a path; 404 when there is none."""
+    try:
+        row = visible(principal).filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        row = None
+    if row is None:
+        raise Problem("unknown_operation", f"no operation has the id {text!r}")
+    return row
+
+
+class Operations(Endpoint):
+    """All operations, the newest first."""
+
+    scopes = {"GET": READ}
+
+    @documented("List operations", items="Operation", query=FILTERS)
+    def get(self, request: Request) -> HttpResponse:
+        """One page, the newest first."""
+        parameters = query(request, FILTERS)
+        operations.settle_open()
+        rows = visible(self.principal)
+        state = choice(parameters, "state", STATES)
+        rows = rows if state is None else rows.filter(state=state)
+        for field in ("kind", "sworm", "node"):
+            if field in parameters:
+                rows = rows.filter(**{field: parameters[field]})
+        return json(_page(rows, parameters))
+
+
+def _page(rows: QuerySet[Operation], parameters: dict[str, str]) -> dict[str, Any]:
+    limit = whole(parameters, "limit", DEFAULT_LIMIT, MAX_LIMIT, least=1)
+    if "cursor" in parameters:
+        (last,) = decode_cursor(parameters["cursor"], [str])
+        before = Operation.objects.filter(pk=_uuid(last)).first()
+        if before is None:
+            raise refused("cursor", "was not made by this list")
+        rows = rows.filter(after(["created_at", "id"], [before.created_at, before.pk], descending=True))
+    revision = current_revision()
+    shown = list(rows.order_by("-created_at", "-id")[: limit + 1])
+    cursor = encode_cursor([str(shown[limit - 1].pk)]) if len(shown) > limit else None
+    return envelope([operations.item(row) for row in shown[:limit]], cursor, revision)
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise refused("cursor", "was not made by this list") from None
+
+
+class OneOperation(Endpoint):
+    """One operation."""
+
+    scopes = {"GET": READ}
+
+    @documented("Read an operation", answers={200: "Operation"}, problems=["unknown_operation"])
+    def get(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
+        """Read it, as far as it is now."""
+        query(request, ())
+        return json(operations.item(operations.settle(found(self.principal, id))))
+
+
+class CancelOperation(Endpoint):
+    """Cancelling."""
+
+    @documented(
+        "Cancel an operation",
+        body=Mutation,
+        answers={200: "Operation"},
+        problems=["unknown_operation", "not_cancellable", "ended"],
+    )
+    def post(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
+        """End one that has not reached its agent yet."""
+        row = found(self.principal, id)
+        scope = PROCESS_HANDOFF if row.sworm else NODE_DRAIN
+        if not self.principal.may(scope):
+            raise Problem("forbidden", f"this needs the scope {scope}")
+        body = read(request, Mutation, optional=True)
+        ended = operations.cancel(row)
+        self.audit("operation.cancel", str(row.pk), self.reason(body))
+        return json(operations.item(ended))

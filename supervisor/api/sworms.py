@@ -1,0 +1,145 @@
+"""/sworms: the definitions.
+
+Law: a change names the revision that it changes (If-Match); who names none gets 428, who names an old one 412.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from registry.api.bodies import read
+from registry.api.endpoint import Endpoint, empty, json
+from registry.api.paging import PAGING, page, query
+from registry.api.schema import documented
+from registry.core.ids import BadName, check_slug
+from registry.models import Node, Process, Sworm
+from registry.problems import Problem, refused
+from registry.scopes import CONFIG_WRITE, READ
+from supervisor import definitions
+from supervisor.api.bodies import NewSworm, Settings, SettingsPatch, given
+
+FIELDS = ("name", "revision", *definitions.WRITABLE, "created_at", "updated_at")
+
+
+def items(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Definitions as REST shows them: with the revision that each node runs, and how many processes there are."""
+    found = list(rows)
+    names = [row["name"] for row in found]
+    runs: dict[str, dict[str, int]] = defaultdict(dict)
+    for node, revisions in Node.objects.filter(forgotten=False).values_list("name", "definitions"):
+        for sworm, revision in revisions.items():
+            runs[sworm][node] = revision
+    counted = Process.objects.filter(sworm__in=names).values_list("sworm").annotate(Count("id")).order_by()
+    counts = dict(counted)
+    return [{**row, "nodes": runs[row["name"]], "processes": counts.get(row["name"], 0)} for row in found]
+
+
+def item(row: Sworm) -> dict[str, Any]:
+    """One definition as REST shows it."""
+    return items([{field: getattr(row, field) for field in FIELDS}])[0]
+
+
+def expected(request: Request) -> int | None:
+    """The revision in If-Match; None for `*`."""
+    text = request.headers.get("If-Match", "").strip()
+    if not text:
+        raise Problem("precondition_required", "send the ETag of what you change as If-Match")
+    if text == "*":
+        return None
+    number = text.strip('"')
+    if text != f'"{number}"' or not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise Problem("precondition_failed", f"If-Match is {text}, which is no ETag of a definition")
+    return int(number)
+
+
+class Sworms(Endpoint):
+    """All definitions."""
+
+    scopes = {"GET": READ, "POST": CONFIG_WRITE}
+
+    @documented("List the definitions", items="Sworm", query=PAGING)
+    def get(self, request: Request) -> HttpResponse:
+        """One page, by name."""
+        rows = definitions.live()
+        if self.principal.sworms is not None:
+            rows = rows.filter(name__in=self.principal.sworms)
+        answer = page(rows.values(*FIELDS), {"name": str}, query(request, PAGING))
+        answer["items"] = items(answer["items"])
+        return json(answer)
+
+    @documented("Create a definition", body=NewSworm, answers={201: "Sworm"}, problems=["already_exists", "invalid"])
+    def post(self, request: Request) -> HttpResponse:
+        """Create one."""
+        body = read(request, NewSworm)
+        try:
+            check_slug(body.name, "sworm name")
+        except BadName as error:
+            raise refused("name", str(error)) from None
+        self.require_sworm(body.name)
+        row = definitions.create(body.name, given(body), self.principal, self.reason(body))
+        return json(item(row), 201, ETag=definitions.etag(row), Location=f"/api/v1/sworms/{row.name}")
+
+
+class OneSworm(Endpoint):
+    """One definition."""
+
+    scopes = {"GET": READ, "PUT": CONFIG_WRITE, "PATCH": CONFIG_WRITE, "DELETE": CONFIG_WRITE}
+
+    @documented("Read a definition", answers={200: "Sworm"}, problems=["unknown_sworm"])
+    def get(self, request: Request, sworm: str) -> HttpResponse:
+        """Read it."""
+        query(request, ())
+        row = definitions.get(sworm)
+        if request.headers.get("If-None-Match") == definitions.etag(row):
+            return HttpResponse(status=304, headers={"ETag": definitions.etag(row)})
+        return json(item(row), ETag=definitions.etag(row))
+
+    @documented(
+        "Replace a definition",
+        body=Settings,
+        answers={200: "Sworm"},
+        problems=["unknown_sworm", "precondition_required", "precondition_failed", "invalid"],
+        if_match=True,
+    )
+    def put(self, request: Request, sworm: str) -> HttpResponse:
+        """Replace all of its fields; those not given get their defaults."""
+        return self._change(request, sworm, Settings)
+
+    @documented(
+        "Change a definition",
+        body=SettingsPatch,
+        answers={200: "Sworm"},
+        problems=["unknown_sworm", "precondition_required", "precondition_failed", "invalid"],
+        if_match=True,
+    )
+    def patch(self, request: Request, sworm: str) -> HttpResponse:
+        """Change the given fields."""
+        return self._change(request, sworm, SettingsPatch)
+
+    @documented(
+        "Delete a definition",
+        answers={204: None},
+        problems=["unknown_sworm", "precondition_required", "precondition_failed", "has_processes"],
+        if_match=True,
+    )
+    def delete(self, request: Request, sworm: str) -> HttpResponse:
+        """Delete it; refused while it has processes."""
+        definitions.get(sworm)
+        definitions.delete(sworm, expected(request), self.principal, self.reason())
+        return empty()
+
+    def _change(self, request: Request, sworm: str, kind: type[Settings] | type[SettingsPatch]) -> HttpResponse:
+        definitions.get(sworm)
+        revision = expected(request)
+        body = read(request, kind)
+        if body.name not in (UNSET, sworm):
+            raise refused("name", f"is {body.name!r}, but the path says {sworm!r}; a sworm cannot be renamed")
+        row = definitions.change(sworm, given(body), revision, self.principal, self.reason(body))
+        return json(item(row), ETag=definitions.etag(row))

@@ -1,0 +1,156 @@
+"""The one way in which definitions are written, whoever asks: REST, the admin, a script.
+
+Law: what no node could obey is refused here, with a sentence for each field; what is written raises the row's
+revision, has an audit row in the same transaction, and is announced afterwards. A deleted definition is a row too: its
+revision tells agents that the deletion is newer than what they know.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from registry.audit import audit
+from registry.auth import Principal
+from registry.models import Process, Sworm
+from registry.models.definition import WIRE_FIELDS
+from registry.problems import Problem
+from supervisor.core.spec import Definition, check
+
+logger = logging.getLogger(__name__)
+
+#: Channel that tells the observer to look at the definitions now rather than at its next poll.
+CHANNEL = "sworm:definitions"
+
+#: Fields that people write.
+WRITABLE = (*(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted")), "constraints")
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
+
+
+def live() -> QuerySet[Sworm]:
+    """The definitions that are in force."""
+    return Sworm.objects.filter(deleted=False)
+
+
+def get(name: str) -> Sworm:
+    """The definition of a sworm; a problem when there is none."""
+    row = live().filter(name=name).first()
+    if row is None:
+        raise Problem("unknown_sworm", f"no definition is named {name!r}")
+    return row
+
+
+def definition_of(row: Sworm) -> Definition:
+    """The row as the value that agents obey."""
+    fields = row.wire()
+    modules = fields["allowed_modules"]
+    fields["allowed_modules"] = tuple(modules) if isinstance(modules, list | tuple) else ()
+    return Definition(**fields)
+
+
+def wrong_with(row: Sworm) -> dict[str, str]:
+    """What is wrong with a row: {field: sentence}; empty when a node can obey all of it."""
+    wrong = check(definition_of(row))
+    if row.constraints != {}:
+        wrong["constraints"] = "label constraints are not available yet; it must be {}"
+    modules = row.allowed_modules
+    if not isinstance(modules, list):
+        wrong["allowed_modules"] = "must be a list of module names"
+    else:
+        bad = [module for module in modules if not (isinstance(module, str) and _MODULE.match(module))]
+        if bad:
+            wrong["allowed_modules"] = f"{bad[0]!r} is not the name of a module, as chat.rooms"
+    return wrong
+
+
+def refuse_if_wrong(row: Sworm) -> None:
+    """Raise one problem with a sentence for each field that is wrong."""
+    wrong = wrong_with(row)
+    if wrong:
+        raise Problem("invalid", "; ".join(f"{field}: {text}" for field, text in wrong.items()), errors=wrong)
+
+
+def create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -> Sworm:
+    """A new definition. A name that was deleted before goes on with the next revision."""
+    try:
+        return _create(name, fields, who, reason)
+    except IntegrityError:  # somebody else was first, between our look and our insert
+        raise Problem("already_exists", f"a definition named {name!r} exists") from None
+
+
+def _create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -> Sworm:
+    with transaction.atomic():
+        row = Sworm.objects.select_for_update().filter(name=name).first()
+        if row is not None and not row.deleted:
+            raise Problem("already_exists", f"a definition named {name!r} exists at revision {row.revision}")
+        fresh = Sworm(name=name, revision=1 if row is None else row.revision + 1, **fields)
+        refuse_if_wrong(fresh)
+        fresh.save(force_insert=row is None)
+        audit(who.actor, "sworm.create", name, reason, revision=fresh.revision, fields=dict(fields))
+        transaction.on_commit(announce)
+    return fresh
+
+
+def change(name: str, fields: Mapping[str, Any], expected: int | None, who: Principal, reason: str) -> Sworm:
+    """Change some fields. `expected` is the revision that is changed; None: whichever stands."""
+    with transaction.atomic():
+        row = _locked(name, expected)
+        changed = {field: value for field, value in fields.items() if getattr(row, field) != value}
+        for field, value in changed.items():
+            setattr(row, field, value)
+        refuse_if_wrong(row)
+        if changed:
+            row.revision += 1
+            row.save(force_update=True)
+            audit(who.actor, "sworm.change", name, reason, revision=row.revision, fields=changed)
+            transaction.on_commit(announce)
+    return row
+
+
+def delete(name: str, expected: int | None, who: Principal, reason: str) -> None:
+    """Mark a definition as deleted; refused while it has processes."""
+    with transaction.atomic():
+        row = _locked(name, expected)
+        processes = Process.objects.filter(sworm=name).count()
+        if processes:
+            raise Problem("has_processes", f"{name} has {processes} processes; stop them first")
+        row.deleted = True
+        row.revision += 1
+        row.save(force_update=True)
+        audit(who.actor, "sworm.delete", name, reason, revision=row.revision)
+        transaction.on_commit(announce)
+
+
+def announce() -> None:
+    """Tell the observer to look now. It looks at intervals anyway, so a broker that is away costs only time."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1.0, socket_timeout=1.0) as client:
+            client.publish(CHANNEL, b"")
+    except (redis.RedisError, OSError, ValueError) as error:
+        logger.warning("the change of a definition was not announced: %s", error)
+
+
+def _locked(name: str, expected: int | None) -> Sworm:
+    row = live().select_for_update().filter(name=name).first()
+    if row is None:
+        raise Problem("unknown_sworm", f"no definition is named {name!r}")
+    if expected is not None and row.revision != expected:
+        raise Problem(
+            "precondition_failed",
+            f"{name} is at revision {row.revision}, not {expected}",
+            headers={"ETag": etag(row)},
+        )
+    return row
+
+
+def etag(row: Sworm) -> str:
+    """The revision as an entity tag."""
+    return f'"{row.revision}"'

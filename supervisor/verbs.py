@@ -1,0 +1,95 @@
+"""The verbs on one running process, from outside the cluster.
+
+Law: each asks one agent (the process's host first, where that helps) and says what came of it; what changes the
+registry returns only once the read model shows it. A call or a cast is asked at most once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from registry import items
+from registry.jsonable import has_bytes
+from registry.models import Sworm
+from registry.observed import observer_writes, wait_observed
+from registry.problems import Problem
+from supervisor import commands, definitions
+
+#: Seconds that a call's answer may be on its way beyond its own time-out, so that the agent's word comes first.
+SLACK = 1.0
+
+
+def whereis(sworm: str, name: str) -> dict[str, Any] | None:
+    """What runs under a name, as an item: from the read model, or from an agent while no observer writes."""
+    shown = items.process(sworm, name)
+    if observer_writes():
+        return shown
+    return _asked_whereis(sworm, name)
+
+
+def unregister(row: Sworm, name: str) -> None:
+    """Stop what runs under a name; returns once the read model no longer shows it."""
+    deadline = time.time() + commands.STARTING
+    nodes = commands.nodes_for(row.name)
+    answer = commands.ask(nodes, "unregister", row, deadline=deadline, sworm=row.name, name=name)
+    _seen(row, commands.certain(answer), deadline)
+
+
+def restart(row: Sworm, name: str) -> dict[str, Any]:
+    """Restart what runs (or failed) under a name; returns once the new incarnation is shown."""
+    deadline = time.time() + commands.STARTING
+    nodes = commands.nodes_for(row.name)
+    answer = commands.ask(nodes, "restart", row, deadline=deadline, sworm=row.name, name=name)
+    result = commands.certain(answer)
+    _seen(row, result, deadline)
+    return result if isinstance(result, dict) else {}
+
+
+def call(row: Sworm, name: str, message: Any, timeout: float) -> Any:
+    """A worker's reply to a message. `timeout` in seconds. Raises the problem of whatever went wrong."""
+    nodes = commands.host_first(row.name, name)
+    deadline = time.time() + timeout + SLACK
+    asked = {"sworm": row.name, "name": name, "message": message, "timeout_ms": math.ceil(timeout * 1000)}
+    try:
+        reply = commands.certain(commands.ask(nodes, "call", row, deadline=deadline, **asked))
+    except Problem as problem:
+        if problem.code == "no_answer":
+            raise Problem("call_timeout", problem.detail) from None
+        raise
+    if has_bytes(reply) or _has_odd_floats(reply):
+        raise Problem("not_json")
+    return reply
+
+
+def cast(row: Sworm, name: str, message: Any) -> None:
+    """Hand a message over; returns once an agent has taken it for a process that it knows."""
+    nodes = commands.host_first(row.name, name)
+    deadline = time.time() + commands.SHORT
+    answer = commands.ask(nodes, "cast", row, deadline=deadline, sworm=row.name, name=name, message=message)
+    commands.certain(answer)
+
+
+def _asked_whereis(sworm: str, name: str) -> dict[str, Any] | None:
+    row = definitions.live().filter(name=sworm).first()
+    nodes = commands.nodes_for(sworm)
+    answer = commands.ask(nodes, "get", row, deadline=time.time() + commands.SHORT, sworm=sworm, name=name)
+    if not answer.ok and answer.problem == "not_registered":
+        return None
+    item: dict[str, Any] | None = commands.certain(answer)
+    return None if item is None else {"revision": 0, **item, "observed": False}
+
+
+def _seen(row: Sworm, result: Any, deadline: float) -> None:
+    if isinstance(result, dict) and result.get("origin"):
+        wait_observed(row.name, str(result["origin"]), int(result.get("version", 0)), deadline)
+
+
+def _has_odd_floats(value: Any) -> bool:
+    """Whether a number is in there that JSON cannot say."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(_has_odd_floats(part) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple) and any(map(_has_odd_floats, value))
