@@ -45,15 +45,16 @@ class Asks:
         if known is not None:
             known.requests.append(asked.request)
             return
-        if asked.sworm not in self.context.definitions:
-            detail = f"no sworm {asked.sworm!r} is defined here"
-            self.context.reply(Reply(asked.request, "refused", problem="unknown_sworm", detail=detail))
-            return
         ask = self.open[asked.claim] = Ask(asked, [asked.request])
         self._route(ask)
 
     def _route(self, ask: Ask) -> None:
         context, asked = self.context, ask.asked
+        definition = context.definitions.get(asked.sworm)
+        if definition is None:
+            detail = f"no sworm {asked.sworm!r} is defined here"
+            self._finish(ask, Verdict(asked.claim, "refused", "", 0, "", 0, "unknown_sworm", detail))
+            return
         arbiter = context.placement.arbiter(asked.sworm, asked.name)
         ask.resend_at = context.now + context.config.resend
         ask.sent_to = arbiter
@@ -68,7 +69,7 @@ class Asks:
         known = context.replica(asked.sworm).highest_epoch(asked.name)
         claim = Claim(
             asked.claim, asked.kind, asked.sworm, asked.name, asked.spec, known, asked.pid, asked.to,
-            context.definitions[asked.sworm].revision, int(asked.deadline * 1000),
+            definition.revision, int(asked.deadline * 1000),
         )  # fmt: skip
         context.send(arbiter, claim)
 
@@ -163,7 +164,10 @@ class Asks:
                 ask.resend_at = now + self.context.config.resend
                 if ask.verdict is None:
                     self._route(ask)
-            self._check_by(ask)
+                else:  # the news that ends it may have been lost, and repaired by a summary
+                    self._recheck(ask.asked.sworm, ask.verdict.origin)
+            if ask.asked.claim in self.open:
+                self._check_by(ask)
 
     def _check_by(self, ask: Ask) -> None:
         self.check_at = min(self.check_at, ask.resend_at, ask.asked.deadline)

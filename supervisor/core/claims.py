@@ -89,6 +89,9 @@ class Arbiter:
             return
         if claim.deadline <= context.now * 1000:
             return
+        if not context.member.ready:
+            self.waiting.append(pending)
+            return
         definition = context.definitions.get(claim.sworm)
         if context.placement.arbiter(*slot) != context.me or definition is None or definition.revision < claim.revision:
             self._answer(pending, "retry")
@@ -213,7 +216,7 @@ class Arbiter:
         if not claims or sworm not in context.definitions or slot in context.targets:
             return None
         last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin))
-        if last.entry.state == MOVED and self._will_open(last.entry):
+        if context.is_back(last.origin) or (last.entry.state == MOVED and self._will_open(last.entry)):
             return last
         spec = last.entry.spec
         if spec is None or context.definitions[sworm].restart == TEMPORARY:

@@ -97,6 +97,12 @@ class Context:
         """An epoch above every one known of this name."""
         return self.member.clock.stamp(self.now, self.member.replica(sworm).highest_epoch(name))
 
+    def is_back(self, origin: Origin) -> bool:
+        """Whether an incarnation that counts as dead is linked and speaks: it is about to refute that."""
+        member = self.member
+        peer = member.repair.peers.get(origin)
+        return peer is not None and self.now - peer.heard < member.timing.timeout and member.has_not_left(origin)
+
     # -------------------------------------------------------------------------------------------------------- writing
 
     def write_entry(self, process: Process) -> int:
@@ -104,16 +110,19 @@ class Context:
         return self.member.write(process.sworm, {process.name: process.entry()})
 
     def erase_entry(self, process: Process, void: bool = True) -> int:
-        """Take a process out of the registry. Where other claims to its name are known or may be, it also says up to
-        which epoch the name is gone, so that an entry of a departed node cannot bring it back.
+        """Take a process out of the registry. Where other claims to its name are known or may be, the winning one also
+        says up to which epoch the name is gone, so that an entry of a departed node cannot bring it back. Who lost the
+        name has no say in that.
         """
         replica = self.member.replica(process.sworm)
         own = replica.copy(self.me).entries.get(process.name)
         if own is None or own.serial != process.serial:
             return replica.version(self.me)
         changes: dict[Key, object] = {process.name: None}
-        if void and (self.member.dead or process.name in replica.contested):
-            changes[(GONE, process.name)] = process.epoch
+        best = replica.index.get(process.name)
+        wins = best is not None and best.pid == process.pid
+        if void and wins and (self.member.dead or process.name in replica.contested):
+            changes[(GONE, process.name)] = max(process.epoch, replica.highest_epoch(process.name))
         return self.member.write(process.sworm, changes)
 
     # ------------------------------------------------------------------------------------------------------- processes

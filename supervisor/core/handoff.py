@@ -16,7 +16,7 @@ from collections.abc import Callable
 from registry.core.directory import UP
 from registry.core.ids import Origin, node_of, origin_of_pid
 from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepared
-from registry.core.names import HANDING_OFF, MOVED, Registration
+from registry.core.names import HANDING_OFF, MOVED, Located, Registration
 from supervisor.core.context import Context
 from supervisor.core.events import BounceGate, FreezeGate, OpenGate, StopWorker, TakeState
 from supervisor.core.process import (
@@ -356,11 +356,13 @@ class Handoffs:
             )
         elif process.phase == FREEZING and context.now >= move.deadline:
             self.abort(process, "the worker did not give its state in time")
-        elif process.phase == MOVED_PHASE and self._taken_over(process):
+        elif process.phase == MOVED_PHASE and (best := self._taken_over(process)):
             self.moves.pop(process.serial, None)
+            context.report("moved", process, f"to {node_of(best.origin)} as {best.pid}")
             process.after_stop = "moved"
-            self.supervision.stop(process, "moved")
-            self.ended(move.order, "done", "", move.epoch, context.me, 0, "")
+            self.supervision.stop(process, "moved", moved_to=best.pid)
+            version = context.replica(process.sworm).version(best.origin)
+            self.ended(move.order, "done", best.pid, best.entry.epoch, best.origin, version, "")
         elif process.phase == MOVED_PHASE and lost:
             self._commit_lost(process, move)
         elif context.now >= move.resend_at and process.phase in (OFFERING, MOVED_PHASE):
@@ -370,9 +372,10 @@ class Handoffs:
             else:
                 context.send(move.target, Commit(process.sworm, process.name, move.epoch))
 
-    def _taken_over(self, process: Process) -> bool:
+    def _taken_over(self, process: Process) -> Located | None:
         best = self.context.best(process.sworm, process.name)
-        return best is not None and best.origin != self.context.me and best.entry.epoch > process.epoch
+        elsewhere = best is not None and best.origin != self.context.me and best.entry.epoch > process.epoch
+        return best if elsewhere else None
 
     def _commit_lost(self, process: Process, move: Move) -> None:
         """The target departed after the commit and before it opened, as far as anybody here knows: offer it to another.

@@ -39,7 +39,7 @@ from supervisor.core.events import (
     WorkerFailed,
     WorkerStarted,
 )
-from supervisor.core.gate import Gate
+from supervisor.core.gate import BOUNCED, Gate
 from supervisor.core.node import Node
 from supervisor.core.spec import Definition
 
@@ -88,6 +88,7 @@ class Cluster:
         self.held: set[str] = set()
         self.kept: list[tuple[str, Any, str]] = []  #: (node, event, kind) held back
         self.dropped: set[str] = set()
+        self.skews: dict[str, float] = {}
         self.begun = 0  #: incarnations
         self.requests = 0
 
@@ -99,7 +100,7 @@ class Cluster:
             self.begun += 1
             origin = origin_of(name, self.begun)
             member = config(MemberConfig(timing=PRESETS["lan"], url=f"ws://{name}"))
-            skew = self.nodes[name].skew if name in self.nodes else 0.0
+            skew = self.skews.get(name, 0.0)
             self.nodes[name] = Running(Node(origin, NodeConfig(member=member), self.now + skew), skew)
             for other in list(self.nodes):
                 if other != name and self.reach(name, other):
@@ -151,6 +152,10 @@ class Cluster:
     def heal(self) -> None:
         """All cables are whole again; nodes find each other when they dial."""
         self.sides.clear()
+
+    def skew(self, name: str, seconds: float) -> None:
+        """The clock of a node that does not run yet will be off by so much."""
+        self.skews[name] = seconds
 
     def pause(self, name: str) -> None:
         """The operating system stops the node: it takes no event until `resume`."""
@@ -234,7 +239,7 @@ class Cluster:
             case FreezeGate():
                 worker.gate.freeze()
             case BounceGate(_, pid):
-                parked = worker.gate.bounce(pid)
+                parked = worker.gate.bounce(pid) if worker.gate.state != BOUNCED else []
                 if parked:
                     self.log.append(f"{name}: {len(parked)} parked for {worker.start.name} go to {pid or 'nobody'}")
             case StopWorker(serial, reason):
@@ -378,7 +383,7 @@ class Cluster:
     # ------------------------------------------------------------------------------------------------------- oracles
 
     def check_copies(self) -> None:
-        """VERSION-IS-CONTENT: whoever holds an origin at the version that it has now holds exactly its map."""
+        """copy-is-map: whoever holds an origin at the version that it has now holds exactly its map."""
         for running in self.nodes.values():
             for sworm, replica in running.node.replicas.items():
                 mine = replica.copy(running.node.origin)
@@ -388,7 +393,7 @@ class Cluster:
                         assert theirs.copy(running.node.origin).entries == mine.entries
 
     def check_once(self) -> int:
-        """RUNS-AS-REGISTERED: all nodes look up the same, and exactly what is registered runs; returns how many."""
+        """runs-is-registered: all nodes look up the same, and exactly what is registered runs; returns how many."""
         listed = {name: self.listed(name) for name in self.nodes}
         first = listed[min(listed)]
         for name, found in listed.items():

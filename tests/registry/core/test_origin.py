@@ -1,6 +1,6 @@
 """Versioned maps against a dumb reference: the whole map, copied at every version.
 
-The invariant under test is VERSION-IS-CONTENT: a copy at version v is exactly the origin's map as it was at v.
+The invariant under test is copy-is-map: a copy at version v is exactly the origin's map as it was at v.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_a_write_makes_one_version_exactly_when_it_changes_something(sets: list[
 
 @law(100)
 @given(st.lists(change_sets, min_size=1, max_size=8), st.data())
-def test_version_is_content(sets: list[dict[Key, Any]], data: st.DataObject) -> None:
+def test_copy_is_map(sets: list[dict[Key, Any]], data: st.DataObject) -> None:
     """Any chain of deltas that fit, from the origin or from another copy at any version, pruned or not, is exact."""
     dumb = Dumb()
     copies = [VersionedMap(), VersionedMap()]

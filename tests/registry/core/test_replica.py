@@ -1,6 +1,6 @@
 """Replicas against dumb references: histories of whole maps, and an index computed by brute force after every step.
 
-Named invariants: VERSION-IS-CONTENT, WHOLE-OR-NOTHING (pieces), INDEX-IS-BEST (lookups), ANY-ORDER-ONE-END (the join).
+Named invariants: copy-is-map, whole-or-nothing (pieces), index-is-best (lookups), any-order-one-end (the join).
 A program of small numbers decides what happens; each example runs a few replicas through it.
 """
 
@@ -57,7 +57,7 @@ def best_by_force(replica: Replica) -> dict[str, Located]:
 
 
 def check_reading(replica: Replica) -> None:
-    """INDEX-IS-BEST, and what is read beside it."""
+    """index-is-best, and what is read beside it."""
     assert replica.index == best_by_force(replica)
     for name in NAMES:
         claims = replica.claims(name)
@@ -72,7 +72,7 @@ def check_reading(replica: Replica) -> None:
 
 
 def check_copies(replica: Replica, sources: dict[str, Source]) -> None:
-    """VERSION-IS-CONTENT, for every copy in a replica."""
+    """copy-is-map, for every copy in a replica."""
     for origin, copy in replica.copies.items():
         assert copy.entries == sources[origin].history[copy.version]
 
@@ -135,7 +135,7 @@ def run_soup(program: bytes, size: int) -> tuple[dict[str, Source], list[Delta]]
 
 @law(150)
 @given(programs, st.integers(1, 3))
-def test_version_is_content_over_loss_repeats_relays_and_pieces(program: bytes, size: int) -> None:
+def test_copy_is_map_over_loss_repeats_relays_and_pieces(program: bytes, size: int) -> None:
     sources, _ = run_soup(program, size)
     for source in sources.values():
         check_reading(source.replica)
