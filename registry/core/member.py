@@ -47,6 +47,7 @@ from registry.core.membership import (
     MemberInfo,
     Timing,
     View,
+    has_ended,
     opinion,
     reachable,
     record_of,
@@ -218,10 +219,6 @@ class Member:
         """The other members that run processes and are in reach: one of them must have merged what is acknowledged."""
         return [origin for origin in self.view.agreeing if origin != self.origin and origin in self._reached]
 
-    def states(self, origin: Origin) -> bool:
-        """Whether what an origin says of definitions will stay: it is there, or departed without being over."""
-        return origin not in self.dead
-
     def is_over(self, origin: Origin) -> bool:
         """Whether this incarnation was ended here for good, so that nothing of it may come back."""
         return incarnation_of(origin) <= self.ended(node_of(origin)) and origin not in self.directory
@@ -342,12 +339,12 @@ class Member:
         there = {origin for origin, record in records.items() if record and record.status != LEFT} - over
         there.add(self.origin)
         self._reached = reachable(directory, self.origin, there, lambda origin: self._hears(origin, now))
-        for origin in there - {self.origin}:
+        for origin in sorted(there - {self.origin}):
             self._judge_one(origin, now)
         self._refute()
         dead = {origin for origin in directory if origin not in there or self._holds_dead(origin)}
         self._set_dead(dead)
-        self._become_member()
+        self._become_member(now)
         self._adopt_view(view_of(directory, there - dead))
         self._end_incarnations(over, now)
 
@@ -385,6 +382,8 @@ class Member:
             if now >= since + self.timing.suspicion or self._told_dead(origin):
                 changes[(DEAD, origin)] = record.refutation
                 self.out.append(Report("dead", node=node_of(origin), detail=f"nobody in reach reaches {origin}"))
+                if peer is not None:
+                    self.out.append(Disconnect(origin, "silent for too long"))
         if changes:
             self.write(DIRECTORY, changes)
         if origin in self._outside and not self._holds_dead(origin):
@@ -406,7 +405,11 @@ class Member:
 
     def _told_dead(self, origin: Origin) -> bool:
         judges = [judge for judge in self._reached if relays(self.directory, judge)]
-        return any(opinion(self.directory, judge, DEAD, origin) for judge in judges)
+        return self._told_over(origin) or any(opinion(self.directory, judge, DEAD, origin) for judge in judges)
+
+    def _told_over(self, origin: Origin) -> bool:
+        """Whether somebody in reach ended this incarnation: its last words may have reached only them."""
+        return any(has_ended(self.directory, judge, origin) for judge in self._reached)
 
     def _refute(self) -> None:
         numbers = [copy.entries.get((DEAD, self.origin), -1) for copy in self.directory.values()]
@@ -424,11 +427,12 @@ class Member:
                 replica.set_dead(origin, origin in dead)
             replica.dead = set(dead)
 
-    def _become_member(self) -> None:
+    def _become_member(self, now: float) -> None:
         """A joining node is in no view until it has every copy that its first peers told it of."""
         if self.record.status != JOINING or not self._joined:
             return
-        if any(peer not in self._join_needs for peer in self.repair.peers):
+        silent = now - self.timing.timeout
+        if any(peer not in self._join_needs and known.heard > silent for peer, known in self.repair.peers.items()):
             return
         if all(self._holds(versions) for versions in self._join_needs.values()):
             self.set_status(UP)
@@ -471,10 +475,10 @@ class Member:
     # ------------------------------------------------------------------------------------------------------- the end
 
     def _end_incarnations(self, over: set[Origin], now: float) -> None:
-        for origin in [o for o in self.dead if o != self.origin]:
+        for origin in sorted(self.dead - {self.origin}):
             record = record_of(self.directory, origin)
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
-            if not (origin in over or expired or (record and record.status == LEFT)):
+            if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
             if origin in self.repair.peers and (origin in over):
                 self.out.append(Disconnect(origin, "a newer incarnation of this node has joined"))
@@ -483,12 +487,8 @@ class Member:
             node, incarnation = node_of(origin), incarnation_of(origin)
             if self.ended(node) < incarnation:
                 self.write(DIRECTORY, {(ENDED, node): incarnation})
-            if all(self._has_ended(judge, node, incarnation) for judge in self.view.agreeing):
+            if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing):
                 self._forget(origin)
-
-    def _has_ended(self, judge: Origin, node: str, incarnation: int) -> bool:
-        copy = self.directory.get(judge)
-        return copy is not None and int(copy.entries.get((ENDED, node), 0)) >= incarnation
 
     def _is_needed(self, origin: Origin) -> bool:
         """Whether something that only this departed origin says still counts."""
@@ -516,6 +516,8 @@ class Member:
         return any(claim.entry.epoch <= epoch for claim in replica.claims(key[1]) if claim.origin != origin)
 
     def _forget(self, origin: Origin) -> None:
+        if origin in self.repair.peers:
+            self.out.append(Disconnect(origin, "its incarnation is over"))
         for replica in list(self.replicas.values()):
             replica.drop(origin)
         self.dead.discard(origin)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from registry.core.directory import AGREEING, ALL_SWORMS, DEAD, JOINING, LEFT, NODE, SUSPECT, UP, NodeRecord
+from registry.core.directory import AGREEING, ALL_SWORMS, DEAD, ENDED, JOINING, LEFT, NODE, SUSPECT, UP, NodeRecord
 from registry.core.ids import Origin, incarnation_of, node_of
 from registry.core.origin import VersionedMap
 
@@ -92,11 +92,19 @@ def opinion(directory: Directory, judge: Origin, kind: str, subject: Origin) -> 
 
 def trusts(directory: Directory, one: Origin, other: Origin) -> bool:
     """Whether two nodes reach each other, by what both have written."""
+    if has_ended(directory, one, other):
+        return False
     return not any(
         opinion(directory, judge, kind, subject)
         for judge, subject in ((one, other), (other, one))
         for kind in (SUSPECT, DEAD)
     )
+
+
+def has_ended(directory: Directory, judge: Origin, subject: Origin) -> bool:
+    """Whether a node has ended an incarnation, or a later one of the same node, for good."""
+    copy = directory.get(judge)
+    return copy is not None and int(copy.entries.get((ENDED, node_of(subject)), 0)) >= incarnation_of(subject)
 
 
 def reachable(

@@ -49,7 +49,7 @@ class Conflicts:
         replica = self.context.replica(sworm)
         if not replica.contested:
             return
-        for name in names:
+        for name in sorted(names):
             if name in replica.contested:
                 process = self.context.hosted.get((sworm, name))
                 if process is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry.core.directory import DEFINITION
+from registry.core.directory import DEFINITION, OBSERVING
 from registry.core.events import Report
+from registry.core.membership import record_of
 from registry.core.messages import DIRECTORY
 from registry.core.names import Key
 from supervisor.core.context import Context
@@ -62,18 +63,27 @@ class Definitions:
         return True
 
     def _tidy(self, best: dict[str, Any]) -> None:
+        """Take back what another states as well. Of several agents the first by name keeps it; otherwise two would take back
+        at once what each saw at the other."""
         me = self.context.me
-        copies = self.context.member.directory
-        spare: dict[Key, Any] = {}
-        for key in list(copies[me].entries):
-            if key[0] == DEFINITION and any(
-                copy.entries[key][1] >= best[key[1]][1]
-                for origin, copy in copies.items()
-                if origin != me and key in copy.entries and self.context.member.states(origin)
-            ):
-                spare[key] = None
+        spare: dict[Key, Any] = {
+            key: None
+            for key in self.context.member.directory[me].entries
+            if key[0] == DEFINITION and self._kept_elsewhere(key, best[key[1]][1])
+        }
         if spare:
             self.context.member.write(DIRECTORY, spare)
+
+    def _kept_elsewhere(self, key: Key, revision: int) -> bool:
+        member = self.context.member
+        for origin, copy in member.directory.items():
+            if origin == self.context.me or origin in member.dead or key not in copy.entries:
+                continue
+            record = record_of(member.directory, origin)
+            keeps = origin < self.context.me or (record is not None and record.status == OBSERVING)
+            if keeps and copy.entries[key][1] >= revision:
+                return True
+        return False
 
     def _adopt(self, best: dict[str, Any]) -> None:
         context = self.context

@@ -1,0 +1,140 @@
+"""Workers of a simulated host: counters with real gates.
+
+Law: a worker answers every effect that asks for an answer, late or with a failure if the plan says so, never not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from registry.core.ids import Origin
+from supervisor.core.events import (
+    BounceGate,
+    Effect,
+    FreezeGate,
+    GiveState,
+    OpenGate,
+    StartWorker,
+    StateGiven,
+    StateTaken,
+    StopWorker,
+    TakeState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStarted,
+)
+from supervisor.core.gate import BOUNCED, Gate
+
+if TYPE_CHECKING:
+    from supervisor.simulation.world import World
+
+
+class Plan(Protocol):
+    """How workers behave."""
+
+    def fails_to_start(self, name: str) -> bool:
+        """Whether this start goes wrong."""
+
+    def start_time(self) -> float:
+        """Seconds that `init` takes."""
+
+    def state_time(self) -> float:
+        """Seconds that `begin_handoff` takes."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """A counter: its state is the set of increments that it has accepted."""
+
+    effect: StartWorker
+    state: set[str] = field(default_factory=set)
+    gate: Gate[str] = field(default_factory=Gate)
+    started: bool = False
+    ended: bool = False
+
+
+class Workers:
+    """All workers of one simulated host."""
+
+    def __init__(self, world: World, origin: Origin) -> None:
+        self.world = world
+        self.origin = origin
+        self.all: dict[int, Worker] = {}
+        self.plan: Plan | None = None
+
+    def running(self) -> list[Worker]:
+        """Those that have not ended."""
+        return [worker for worker in self.all.values() if not worker.ended]
+
+    def carry_out(self, effect: Effect) -> None:
+        """One effect that concerns a worker."""
+        match effect:
+            case StartWorker():
+                self._start(effect)
+            case StopWorker(serial):
+                self._later(0.002, lambda: self.end(serial, normal=True))
+            case OpenGate(serial):
+                worker = self.all[serial]
+                for token in worker.gate.open():
+                    worker.state.add(token)
+            case FreezeGate(serial):
+                self.all[serial].gate.freeze()
+            case BounceGate(serial, pid):
+                if serial in self.all and self.all[serial].gate.state != BOUNCED:
+                    self.all[serial].gate.bounce(pid)
+            case TakeState(serial):
+                self._later(self.plan.state_time() if self.plan else 0.001, lambda: self._take(serial))
+            case GiveState(serial, loser, state):
+                self.all[serial].state |= decode(state)
+                self._later(0.001, lambda: self._tell(StateGiven(serial, loser)))
+            case _:
+                raise AssertionError(f"no such effect: {effect!r}")
+
+    def end(self, serial: int, normal: bool, detail: str = "") -> None:
+        """A worker ends; it says so once."""
+        worker = self.all.get(serial)
+        if worker is None or worker.ended:
+            return
+        worker.ended = True
+        self._tell(WorkerExited(serial, normal, detail))
+        self.all.pop(serial, None)
+
+    def _start(self, effect: StartWorker) -> None:
+        worker = self.all[effect.serial] = Worker(effect)
+        if effect.stateful:
+            worker.state = decode(effect.state)
+        self._later(self.plan.start_time() if self.plan else 0.001, lambda: self._started(worker))
+
+    def _started(self, worker: Worker) -> None:
+        serial = worker.effect.serial
+        if worker.ended:
+            return
+        if self.plan and self.plan.fails_to_start(worker.effect.name):
+            worker.ended = True
+            self.all.pop(serial, None)
+            self._tell(WorkerFailed(serial, "start_failed", "planned"))
+        else:
+            worker.started = True
+            self._tell(WorkerStarted(serial))
+
+    def _take(self, serial: int) -> None:
+        worker = self.all.get(serial)
+        if worker is not None:
+            self._tell(StateTaken(serial, encode(worker.state), True))
+
+    def _later(self, delay: float, action: object) -> None:
+        self.world.at(delay, action)  # type: ignore[arg-type]
+
+    def _tell(self, event: object) -> None:
+        self.world.step(self.world.hosts[self.origin], event)
+
+
+def encode(state: set[str]) -> bytes:
+    """A counter's state as bytes."""
+    return ",".join(sorted(state)).encode()
+
+
+def decode(state: bytes) -> set[str]:
+    """A counter's state from bytes."""
+    return set(state.decode().split(",")) - {""}

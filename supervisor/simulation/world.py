@@ -1,0 +1,278 @@
+"""Virtual time, a faulty network, and hosts that run real cores on them.
+
+Law: one queue of (time, number, action), one random source; nothing else decides. A host carries out effects in the order given, as
+an agent does. The network may lose, repeat, delay and reorder messages, cut links one way or both, and freeze hosts.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from registry.core.events import Connect, Disconnect, Joined, LinkDown, LinkRefused, LinkUp, Received, Report, Send, Ticked, Wake
+from registry.core.ids import Origin, node_of
+from registry.core.member import MemberConfig, next_origin
+from registry.core.membership import PRESETS
+from supervisor.core.context import NodeConfig
+from supervisor.core.events import Asked, Drained, Effect, Reply
+from supervisor.core.node import Node
+from supervisor.simulation.workers import Workers
+
+
+class Violation(Exception):
+    """An invariant broke; the message names it first."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """How bad the network is: probabilities for each message, delays in seconds."""
+
+    loss: float = 0.0
+    repeat: float = 0.0
+    least_delay: float = 0.000_1
+    most_delay: float = 0.005
+
+
+@dataclass(slots=True)
+class Host:
+    """One simulated node; `up` ends with a crash or a leave."""
+
+    name: str
+    origin: Origin
+    node: Node
+    workers: Workers
+    skew: float
+    up: bool = True
+    paused: bool = False
+    links: set[Origin] = field(default_factory=set)
+    backlog: list[Callable[[], None]] = field(default_factory=list)
+    wake_at: float = float("inf")
+    drained: Drained | None = None
+
+
+class World:
+    """A cluster and everything that happens to it."""
+
+    def __init__(self, seed: int, preset: str = "lan") -> None:
+        self.random = random.Random(seed)
+        self.now = 1_700_000_000.0
+        self.timing = PRESETS[preset]
+        self.faults = Faults()
+        self.hosts: dict[Origin, Host] = {}
+        self.cut: set[tuple[str, str]] = set()  #: (from node, to node) over which nothing passes
+        self.incarnations: dict[str, int] = {}
+        self.replies: dict[str, list[Reply]] = {}
+        self.reports: list[tuple[float, Report]] = []
+        self.watchers: list[Callable[[Host, list[Effect]], None]] = []
+        self.steps = 0
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = 0
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    def at(self, delay: float, action: Callable[[], None]) -> None:
+        """Do something `delay` seconds from now."""
+        self._number += 1
+        heapq.heappush(self._queue, (self.now + delay, self._number, action))
+
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        end = self.now + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+        self.now = end
+
+    def run_until(self, condition: Callable[[], bool], limit: float) -> bool:
+        """Let time pass until a condition holds; False when it does not within `limit` seconds."""
+        end = self.now + limit
+        while not condition():
+            if self.now >= end:
+                return False
+            self.run(0.05)
+        return True
+
+    # ---------------------------------------------------------------------------------------------------------- hosts
+
+    def live(self) -> list[Host]:
+        """The hosts that are up, by name."""
+        return sorted((host for host in self.hosts.values() if host.up), key=lambda host: host.name)
+
+    def host(self, name: str) -> Host | None:
+        """The running incarnation of a node."""
+        return next((host for host in self.live() if host.name == name), None)
+
+    def start(self, name: str, skew: float = 0.0) -> Host:
+        """Start a node; it knows the others that run as its peers to join."""
+        origin = next_origin(name, self.now + skew, self.incarnations.get(name, 0))
+        self.incarnations[name] = int(origin.partition(".")[2])
+        config = NodeConfig(MemberConfig(self.timing, url=f"sim://{origin}", call_url=f"sim://{origin}"))
+        node = Node(origin, config, self.now + skew)
+        host = Host(name, origin, node, Workers(self, origin), skew)
+        self.hosts[origin] = host
+        self.join(host)
+        self.at(0.05, lambda: self.step(host, Joined()))
+        self.step(host, Ticked())
+        return host
+
+    def join(self, host: Host) -> None:
+        """Dial the addresses to join that no link stands to, now and every few seconds, as the shell does."""
+        if not host.up:
+            return
+        for other in self.live():
+            if other is not host and other.origin not in host.links:
+                self.connect(host, other.origin)
+        self.at(3.0, lambda: self.join(host))
+
+    def crash(self, host: Host, silent: bool = False) -> None:
+        """End a host without a word; its links close at once, or (silent) nobody is told."""
+        host.up = False
+        for peer in sorted(host.links):
+            other = self.hosts[peer]
+            other.links.discard(host.origin)
+            if other.up and not silent:
+                self.at(self.delay(), lambda other=other: self.step(other, LinkDown(host.origin, "reset")))  # type: ignore[misc]
+            elif other.up:
+                other.links.add(host.origin)
+        host.links.clear()
+
+    def pause(self, host: Host, seconds: float) -> None:
+        """Freeze a host; what arrives meanwhile waits for it."""
+        host.paused = True
+        self.at(seconds, lambda: self.resume(host))
+
+    def resume(self, host: Host) -> None:
+        """Let a frozen host go on, its timers first."""
+        if not host.paused:
+            return
+        host.paused = False
+        self.step(host, Ticked())
+        backlog, host.backlog = host.backlog, []
+        for action in backlog:
+            action()
+
+    # -------------------------------------------------------------------------------------------------------- network
+
+    def delay(self) -> float:
+        """One message's time on the wire."""
+        return self.random.uniform(self.faults.least_delay, self.faults.most_delay)
+
+    def passes(self, source: str, target: str) -> bool:
+        """Whether anything gets from one node to another."""
+        return (source, target) not in self.cut
+
+    def partition(self, one: set[str], other: set[str], both_ways: bool = True) -> None:
+        """Cut the network between two groups of node names."""
+        for a in one:
+            for b in other:
+                self.cut.add((a, b))
+                if both_ways:
+                    self.cut.add((b, a))
+
+    def heal(self) -> None:
+        """End all cuts. Links that timed out meanwhile are dialled again by the cores."""
+        self.cut.clear()
+
+    def connect(self, host: Host, peer: Origin) -> None:
+        """A dial: it succeeds when the peer is up and reached both ways."""
+
+        def arrive() -> None:
+            other = self.hosts.get(peer)
+            if not host.up:
+                return
+            reached = other is not None and self.passes(host.name, other.name) and self.passes(other.name, host.name)
+            if other is None or not other.up:
+                self.step(host, LinkRefused(peer, True, "refused"))
+            elif not reached or other.paused:
+                self.at(1.0, lambda: self.step(host, LinkRefused(peer, False, "timed out")))
+            elif peer not in host.links and other.node.member.admit(host.origin) is None:
+                host.links.add(peer)
+                other.links.add(host.origin)
+                self.step(other, LinkUp(host.origin))
+                self.step(host, LinkUp(peer))
+
+        self.at(self.delay(), arrive)
+
+    def unlink(self, one: Host, other: Host, reason: str) -> None:
+        """Close a link; both ends are told."""
+        one.links.discard(other.origin)
+        other.links.discard(one.origin)
+        for host, peer in ((one, other.origin), (other, one.origin)):
+            self.step(host, LinkDown(peer, reason))  # at once: a link's end is never overtaken by the next link's start
+
+    def send(self, host: Host, effect: Send) -> None:
+        """Put a message on the wire, if there is one."""
+        if effect.to not in host.links:
+            return
+        other = self.hosts[effect.to]
+        copies = 1 + (self.random.random() < self.faults.repeat)
+        for _ in range(copies):
+            if self.random.random() >= self.faults.loss and self.passes(host.name, other.name):
+                self.at(self.delay(), lambda: self.arrive(other, host.origin, effect))
+
+    def arrive(self, other: Host, sender: Origin, effect: Send) -> None:
+        """A message has come, if the link it came on still stands."""
+        if sender in other.links:
+            self.step(other, Received(sender, effect.message))
+
+    # ---------------------------------------------------------------------------------------------------------- steps
+
+    def step(self, host: Host, event: object) -> None:
+        """One event for one host, and what follows from it."""
+        if not host.up:
+            return
+        if host.paused:
+            host.backlog.append(lambda: self.step(host, event))
+            return
+        self.steps += 1
+        # the microsecond: adding and taking off a skew rounds, and a timer must not fire early
+        effects = host.node.step(event, self.now + host.skew + 1e-6)  # type: ignore[arg-type]
+        for effect in effects:
+            self.carry_out(host, effect)
+        for watcher in self.watchers:
+            watcher(host, effects)
+
+    def carry_out(self, host: Host, effect: Effect) -> None:
+        """One effect, as an agent would."""
+        match effect:
+            case Send():
+                self.send(host, effect)
+            case Wake(at):
+                self.wake(host, at - host.skew)
+            case Connect(origin):
+                self.connect(host, origin)
+            case Disconnect(origin):
+                if origin in host.links:
+                    self.unlink(host, self.hosts[origin], effect.reason)
+            case Reply():
+                self.replies.setdefault(effect.request, []).append(effect)
+            case Report():
+                self.reports.append((self.now, effect))
+            case Drained():
+                host.drained = effect
+            case _:
+                host.workers.carry_out(effect)
+
+    def wake(self, host: Host, at: float) -> None:
+        """The earliest wish counts; a late `Ticked` is harmless."""
+        if at < host.wake_at:
+            host.wake_at = at
+            self.at(max(0.0, at - self.now), lambda: self.tick(host, at))
+
+    def tick(self, host: Host, at: float) -> None:
+        """A wake-up that no earlier one has replaced."""
+        if host.wake_at == at:
+            host.wake_at = float("inf")
+            self.step(host, Ticked())
+
+    def ask(self, host: Host, asked: Asked) -> None:
+        """Somebody on a host asks for something."""
+        self.replies.setdefault(asked.request, [])
+        self.step(host, asked)
+
+
+def names_of(hosts: list[Host]) -> set[str]:
+    """Node names of hosts."""
+    return {node_of(host.origin) for host in hosts}
