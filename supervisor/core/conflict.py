@@ -16,6 +16,7 @@ from supervisor.core.context import Context
 from supervisor.core.events import FreezeGate, GiveState, OpenGate, TakeState
 from supervisor.core.handoff import Handoffs
 from supervisor.core.process import (
+    ENDED,
     FREEZING,
     LOSING,
     MOVED_PHASE,
@@ -62,6 +63,8 @@ class Conflicts:
             return
         if process.phase in (FREEZING, OFFERING):
             self.handoffs.abort(process, "its name is held by another process")
+        if process.phase == ENDED:
+            return  # its worker had ended while it was frozen: the one that replaces it is looked at next
         if best is None or process.phase != RUNNING or not process.alive:
             self._lose(process, best)
             self._stop(process, best)
@@ -88,7 +91,9 @@ class Conflicts:
         self.context.report("conflict", process, detail)
 
     def _stop(self, process: Process, best: Located | None) -> None:
-        self.losing.pop(process.serial, None)
+        waited = self.losing.pop(process.serial, None)
+        if waited and process.phase != LOSING:
+            return  # its worker ended, or its node drains: it is on its way out already
         self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
 
     def state_taken(self, serial: int, state: bytes, stateful: bool) -> None:
@@ -147,7 +152,9 @@ class Conflicts:
         for loser in list(self.losing.values()):
             process = loser.process
             best = self.context.best(process.sworm, process.name)
-            if best is not None and best.pid == process.pid:
+            if process.phase != LOSING:
+                del self.losing[process.serial]
+            elif best is not None and best.pid == process.pid:
                 del self.losing[process.serial]
                 process.enter(RUNNING)
                 self.context.out.append(OpenGate(process.serial))

@@ -169,8 +169,9 @@ class Supervision:
         epoch = context.new_epoch(process.sworm, process.name)
         fresh = context.new_process(process.sworm, process.name, process.spec, epoch, process.claim, process.majority)
         fresh.restarts = process.restarts + 1
-        earlier = () if forgive else tuple(recent(self.definition(process), process.restarted_at, context.now))
-        fresh.restarted_at = (*earlier, context.now)
+        if not forgive:
+            earlier = recent(self.definition(process), process.restarted_at, context.now)
+            fresh.restarted_at = (*earlier, context.now)
         process.enter(ENDED)
         context.processes.pop(process.serial, None)
         context.list_process(fresh)
