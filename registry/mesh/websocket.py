@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from registry.mesh.codec import Codec
 from registry.mesh.handshake import MAX_HANDSHAKE_FRAME
@@ -50,6 +50,7 @@ class Socket(asyncio.Protocol):
         self._link = link
         self._transport: asyncio.Transport | None = None
         self._last_call: asyncio.TimerHandle | None = None
+        self.dialling: asyncio.Task[None] | None = None
         self.address = ""
 
     # ------------------------------------------------------------------------------------------------- the transport
@@ -61,11 +62,11 @@ class Socket(asyncio.Protocol):
         host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         self.address = f"{host}:{port}"
         self._mesh.sockets.add(self)
-        if isinstance(self._protocol, ClientProtocol):
+        if isinstance(self._protocol, ServerProtocol):
+            self._link = self._mesh.accept(self)
+        else:
             self._protocol.send_request(self._protocol.connect())
             self._write()
-            return
-        self._link = self._mesh.accept(self)
         if self._link is None:
             self._transport.abort()
 
@@ -76,7 +77,12 @@ class Socket(asyncio.Protocol):
         if self._link is not None:
             self._link.heard()
         protocol.receive_data(data)
-        for event in protocol.events_received():
+        events = protocol.events_received()
+        if len(events) > 1 and type(events[0]) is Request:
+            self._tell_closed(f"{BAD_FRAME}: frames came before the connection was a WebSocket")
+            self.abort()
+            return
+        for event in events:
             if type(event) is Frame:
                 self._frame(event)
             elif type(event) is Request:
@@ -177,10 +183,12 @@ class Socket(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """See `Wire.close`."""
+        if self._protocol.state is State.CONNECTING:
+            self.abort()
+            return
         self._link = None
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(ENDED_BY_MESH, _shortened(reason))
-            self._write()
         self._end_soon()
 
     def abort(self) -> None:
@@ -188,12 +196,14 @@ class Socket(asyncio.Protocol):
         self._link = None
         if self._transport is not None:
             self._transport.abort()
+        elif self.dialling is not None:
+            self.dialling.cancel()
 
     def _write(self) -> None:
         transport = self._transport
-        if transport is None:
-            return
         for data in self._protocol.data_to_send():
+            if transport is None or transport.is_closing():
+                return
             if data:
                 self._traffic.bytes_out += len(data)
                 transport.write(data)
@@ -233,24 +243,27 @@ class WebSocketMesh(Switchboard):
         return Socket(self, ServerProtocol(max_size=MAX_HANDSHAKE_FRAME, logger=_quiet), None)
 
     def _dial(self, url: str, link: Link) -> None:
-        task = asyncio.get_running_loop().create_task(self._open(url, link))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _open(self, url: str, link: Link) -> None:
         try:
             uri = parse_uri(url)
-            secure = (self.options.client_ssl or True) if uri.secure else None
-            protocol = ClientProtocol(uri, max_size=MAX_HANDSHAKE_FRAME, logger=_quiet)
-            await asyncio.get_running_loop().create_connection(
-                lambda: Socket(self, protocol, link), uri.host, uri.port, ssl=secure
-            )
+        except (InvalidURI, ValueError) as error:
+            reason = f"{UNREACHABLE}: {url!r} is no ws:// or wss:// URL: {error}"
+            asyncio.get_running_loop().call_soon(link.failed, False, reason)
+            return
+        socket = Socket(self, ClientProtocol(uri, max_size=MAX_HANDSHAKE_FRAME, logger=_quiet), link)
+        link.wire = socket
+        socket.dialling = asyncio.get_running_loop().create_task(self._open(uri, socket, link))
+        self._tasks.add(socket.dialling)
+        socket.dialling.add_done_callback(self._tasks.discard)
+
+    async def _open(self, uri: WebSocketURI, socket: Socket, link: Link) -> None:
+        secure = (self.options.client_ssl or True) if uri.secure else None
+        where = f"{uri.host}:{uri.port}"
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: socket, uri.host, uri.port, ssl=secure)
         except ConnectionRefusedError as error:
-            link.failed(True, f"{UNREACHABLE}: nobody listens at {url}: {error}")
-        except InvalidURI as error:
-            link.failed(False, f"{UNREACHABLE}: {url!r} is no ws:// or wss:// URL: {error}")
-        except (OSError, ValueError) as error:
-            link.failed(False, f"{UNREACHABLE}: {url} cannot be reached: {error}")
+            link.failed(True, f"{UNREACHABLE}: nobody listens at {where}: {error}")
+        except (OSError, ValueError, OverflowError) as error:
+            link.failed(False, f"{UNREACHABLE}: {where} cannot be reached: {error}")
 
     def socket_gone(self, socket: Socket) -> None:
         """A connection has ended."""

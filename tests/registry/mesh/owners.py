@@ -29,7 +29,7 @@ class Owner:
         self.hellos: dict[Origin, Hello] = {}
         self.up: set[Origin] = set()
         self.inside = False
-        self.on_received: Callable[[Origin, Message], None] | None = None
+        self.on_received: Callable[[Origin, Message], object] | None = None
         self._changed = asyncio.Event()
 
     def _note(self, *what: Any) -> None:

@@ -325,7 +325,7 @@ async def test_a_wrong_type_deep_in_a_message_costs_the_link(world: World) -> No
 
 async def test_answering_from_within_received_is_fine(world: World) -> None:
     one, first, two, second = await world.pair()
-    second.on_received = lambda origin, message: two.send(origin, message) and None
+    second.on_received = two.send
     for number in range(10):
         one.send("n2.1", want(number))
     await first.until(lambda: len(first.messages()) == 10)
