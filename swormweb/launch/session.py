@@ -77,6 +77,7 @@ def run_foreground(wish: Wish) -> None:
         foreground(Watch(folder, start.begun, say), tail)
     except Interrupted:
         down(folder, now=False, say=say)
+        tail.follow()
 
 
 def _start_demo(start: Start, wish: Wish, description: dict[str, Any], tell: Say) -> None:

@@ -74,6 +74,8 @@ class Start:
     def _take_back(self) -> None:
         if self.begun:
             stop(self.cluster, list(self.begun), now=True, say=self.say)
+        if not any(process.alive for process in self.cluster.recorded().values()):
+            self.cluster.folder.remove_cluster()
 
     # -------------------------------------------------------------------------------------------------------- servers
 
