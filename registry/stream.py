@@ -40,9 +40,14 @@ TIMEOUT = 1.0
 Frame = dict[str, Any]
 
 
+def rfc3339(time: datetime) -> str:
+    """A time in UTC as text, to the millisecond."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def stamp(milliseconds: int) -> str:
-    """A time in ms since 1970 as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The same for ms since 1970."""
+    return rfc3339(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
 def stream_row(row: ProcessRow, revision: int) -> list[Any]:
