@@ -342,7 +342,8 @@ class Member:
         for origin in sorted(there - {self.origin}):
             self._judge_one(origin, now)
         self._refute()
-        dead = {origin for origin in directory if origin not in there or self._holds_dead(origin)}
+        held = {origin for replica in self.replicas.values() for origin in replica.copies}
+        dead = {origin for origin in held if origin not in there or self._holds_dead(origin)}
         self._set_dead(dead)
         self._become_member(now)
         self._adopt_view(view_of(directory, there - dead))
@@ -475,6 +476,8 @@ class Member:
     # ------------------------------------------------------------------------------------------------------- the end
 
     def _end_incarnations(self, over: set[Origin], now: float) -> None:
+        if not self.ready and not (self.config.observing and self.view.agreeing):
+            return  # who has not heard the others cannot know that nothing is needed any more
         for origin in sorted(self.dead - {self.origin}):
             record = record_of(self.directory, origin)
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute

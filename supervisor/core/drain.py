@@ -7,6 +7,8 @@ state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from registry.core.directory import CORDONED, DRAINING, LEFT, UP
 from registry.core.messages import DIRECTORY
 from supervisor.core.asks import Asks
@@ -24,7 +26,8 @@ GRACE = 2.0
 class Drain:
     """The drain of one node, from the wish to the end."""
 
-    def __init__(self, context: Context, asks: Asks) -> None:
+    def __init__(self, context: Context, asks: Asks, refuse_targets: Callable[[], None]) -> None:
+        self.refuse_targets = refuse_targets
         self.context = context
         self.asks = asks
         self.leave = True
@@ -44,6 +47,7 @@ class Drain:
         self.deadline = deadline
         self.said = False
         self.context.member.set_status(DRAINING)
+        self.refuse_targets()
 
     def cordon(self, on: bool) -> None:
         """Take no new processes, or take them again; also ends the state in which a drain left the node."""
@@ -61,7 +65,7 @@ class Drain:
         if not context.draining or self._leave_version:
             self._leave()
             return
-        here = [p for p in context.processes.values() if p.phase not in (PREPARING, PREPARED)]
+        here = list(context.processes.values())
         if not here:
             self._empty()
         elif context.now >= self.deadline or self._alone():
@@ -78,7 +82,7 @@ class Drain:
         for process in here:
             if room <= 0:
                 return
-            if process.phase in (STOPPING, MOVED_PHASE) or self.moving.get(process.pid, 0.0) > context.now:
+            if process.phase in (STOPPING, MOVED_PHASE, PREPARING, PREPARED) or self.moving.get(process.pid, 0.0) > context.now:
                 continue
             room -= 1
             self._move(process)

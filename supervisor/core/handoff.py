@@ -292,6 +292,13 @@ class Handoffs:
         if process is not None and process.epoch == message.epoch and process.source == sender:
             self._discard(process)
 
+    def refuse_targets(self) -> None:
+        """This node leaves: what is prepared here and not committed goes elsewhere."""
+        for process in [p for p in self.targets.values() if not p.wanted]:
+            self._discard(process)
+            problem = f"{self.context.member.node} is being drained"
+            self.context.send(process.source, Prepared(process.sworm, process.name, process.epoch, "", problem))
+
     def _discard(self, process: Process) -> None:
         self.targets.pop((process.sworm, process.name), None)
         self.context.out.append(BounceGate(process.serial, ""))

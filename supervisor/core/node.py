@@ -72,7 +72,7 @@ class Node:
         self.handoffs = Handoffs(context, self.supervision)
         self.orders = Orders(context, self.supervision, self.handoffs)
         self.conflicts = Conflicts(context, self.supervision, self.handoffs)
-        self.drain = Drain(context, self.asks)
+        self.drain = Drain(context, self.asks, self.handoffs.refuse_targets)
         self._definitions = Definitions(context)
         self._judged = -1
         self._tidy_at = now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from registry.core.directory import UP
 from registry.core.names import Spec
 from supervisor.core.events import Asked, CordonAsked, Defined, DrainAsked
 from supervisor.core.gate import BOUNCED, OPEN
@@ -202,7 +203,14 @@ class Run:
         if self.world.now - self.crashed_at < 6.0 or self.world.cut or self.world.faults.loss:
             self.doubtful.update((SWORM, name) for name in self.names)
         self.crashed_at = self.world.now
-        self.world.crash(self.random.choice(live), silent=self.random.random() < 0.3)
+        host = self.random.choice(live)
+        self.doubt_if_last(host)
+        self.world.crash(host, silent=self.random.random() < 0.3)
+
+    def doubt_if_last(self, host: Host) -> None:
+        """A name lives as long as one replica knows it: with the last node that runs, all names end."""
+        if not any(other.node.member.record.status == UP for other in self.world.live() if other is not host):
+            self.doubtful.update((SWORM, name) for name in self.names)
 
     def restart(self) -> None:
         """Start a node that is not there."""
@@ -222,6 +230,7 @@ class Run:
     def leave_when_drained(self, host: Host) -> None:
         """An agent exits once its core says that it is empty."""
         if host.drained is not None:
+            self.doubt_if_last(host)
             self.world.crash(host)
         elif host.up:
             self.world.at(0.05, lambda: self.leave_when_drained(host))
