@@ -128,6 +128,11 @@ class Client:
             except TimeoutError:
                 raise _no_answer([attempt]) from None
 
+    def tell(self, node: str, incarnation: int, op: str, *, deadline: float, **fields: Any) -> None:
+        """Send a command and do not wait; its answer is thrown away. Raises `BrokerUnavailable` and TypeError."""
+        attempt = _Attempt({}, Asked(node, incarnation), _command(op, deadline, None, fields))
+        self._send(attempt)
+
     # --------------------------------------------------------------------------------------------- whichever answers
 
     def ask_any(

@@ -147,12 +147,14 @@ class Shell:
         for timer in self._timers:
             timer.cancel()
         self.runner.stop()
+        lanes: list[Coroutine[Any, Any, None]] = []
+        if hasattr(self, "mesh"):
+            lanes.append(self.mesh.close())
+        if hasattr(self.side, "mesh"):
+            lanes.append(self.side.run(self.side.close()))
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_PATIENCE):
-                if hasattr(self, "mesh"):
-                    await self.mesh.close()
-                if hasattr(self.side, "mesh"):
-                    await self.side.run(self.side.close())
+                await asyncio.gather(*lanes)
         self.side.stop()
 
     # ------------------------------------------------------------------------------------------------------- reading
