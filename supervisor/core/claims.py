@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from registry.core.directory import UP
 from registry.core.events import Report
-from registry.core.ids import Origin
+from registry.core.ids import Origin, node_of
 from registry.core.member import FOREVER
 from registry.core.messages import Claim, Order, OrderDone, Verdict
-from registry.core.names import GONE, MOVED, Located, Registration
+from registry.core.names import GONE, MOVED, STARTING, Located, Registration
 from supervisor.core.context import Context
 from supervisor.core.process import Process
 from supervisor.core.spec import TEMPORARY
@@ -111,7 +111,11 @@ class Arbiter:
     def _register(self, slot: Slot, pending: Pending, best: Located | None) -> None:
         context, claim = self.context, pending.claim
         if best is not None:
-            result = "started" if best.entry.claim == claim.id else "already_started"
+            mine = best.entry.claim == claim.id
+            if mine and best.entry.state == STARTING:
+                self._answer(pending, "retry")  # begun under another arbiter, and not known yet to go well
+                return
+            result = "started" if mine else "already_started"
             version = context.replica(claim.sworm).version(best.origin)
             self._answer(pending, result, best.pid, best.entry.epoch, best.origin, version)
             return
@@ -162,10 +166,14 @@ class Arbiter:
             return
         target = ""
         if claim.kind == "move":
+            if claim.to and claim.to == node_of(best.origin):  # perhaps by this very claim, before its arbiter departed
+                version = context.replica(claim.sworm).version(best.origin)
+                self._answer(pending, "done", best.pid, best.entry.epoch, best.origin, version)
+                return
             target = context.placement.target(*slot, claim.to, best.origin)
             if not target:
                 wanted = claim.to or "another node"
-                detail = f"{wanted} takes no process of {claim.sworm} now, or already runs {claim.name!r}"
+                detail = f"{wanted} takes no process of {claim.sworm} now"
                 self._answer(pending, "refused", best.pid, problem="no_node", detail=detail)
                 return
         self._order_number += 1
