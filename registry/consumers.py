@@ -159,8 +159,8 @@ class Viewer:
 
     async def _uncongested(self) -> None:
         """Wait while the connection holds more than it can pass on; it offers nothing to wait for but a flag."""
-        while getattr(self._transport, "producerPaused", False):
-            await asyncio.sleep(SPACING)  # noqa: ASYNC110
+        while getattr(self._transport, "producerPaused", False):  # noqa: ASYNC110
+            await asyncio.sleep(SPACING)
 
     async def _check_rights(self) -> None:
         assert self._who is not None
