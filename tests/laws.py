@@ -1,6 +1,6 @@
 """What all property tests share: how hard they try, and the entries they write.
 
-Law: the same run on a build machine tries the same examples (`CI` in the environment); elsewhere each run tries new ones.
+Law: every run on a build machine tries the same examples (`CI` in the environment); elsewhere each run tries new ones.
 """
 
 from __future__ import annotations

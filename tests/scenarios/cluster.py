@@ -1,8 +1,9 @@
 """A few real nodes, driven by hand: their links, their workers and the time are plain data of the test.
 
-Law: nothing happens by itself. A command hands an event to a node, `settle` delivers what is in flight until all is quiet,
-`pass_time` moves the clock from one wake-up to the next. Links keep the order of messages; a cut closes them, kinds of
-messages and answers of workers may be held back. Everything is deterministic, so that a transcript can be compared.
+Law: nothing happens by itself. A command hands an event to a node, `settle` delivers what is in flight until all is
+quiet, `pass_time` moves the clock from one wake-up to the next. Links keep the order of messages; a cut closes them,
+kinds of messages and answers of workers may be held back. Everything is deterministic, so that a transcript can be
+compared.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.core.events import Connect, Disconnect, Joined, LinkDown, LinkRefused, LinkUp, Received, Send, Ticked, Wake
+from registry.core.events import (
+    Connect,
+    Disconnect,
+    Joined,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    Received,
+    Send,
+    Ticked,
+    Wake,
+)
 from registry.core.ids import node_of, origin_of, origin_of_pid, serial_of
 from registry.core.member import FOREVER, MemberConfig
 from registry.core.membership import PRESETS
@@ -112,8 +124,7 @@ class Cluster:
         """kill -9: the node and its workers are gone; its peers see their links close."""
         del self.nodes[name]
         for one, other in [pair for pair in self.links if name in pair]:
-            origin = self.links.pop((one, other))
-            del origin
+            del self.links[one, other]
             if other == name and one in self.nodes:
                 self.give(one, LinkDown(self._origin_seen(one, name), "closed"))
 
@@ -209,10 +220,11 @@ class Cluster:
         kind = type(message).__name__
         there = node_of(to)
         link = self.links.get((name, there))
-        if kind in self.dropped or link is None or there not in self.nodes or self.nodes[there].node.origin != to:
+        dropped = self._named(self.dropped, kind, there)
+        if dropped or link is None or there not in self.nodes or self.nodes[there].node.origin != to:
             return
         event = Received(self.nodes[name].node.origin, message)
-        if kind in self.held:
+        if self._named(self.held, kind, there):
             self.kept.append((there, event, kind))
         else:
             link.append(event)
@@ -348,13 +360,30 @@ class Cluster:
         return False
 
     def _release_one(self) -> bool:
-        for index, (name, event, kind) in enumerate(self.kept):
-            if kind not in self.held:
-                del self.kept[index]
-                if name in self.nodes and self._still_meant(name, event):
-                    self.give(name, event)
+        for index, (name, _, kind) in enumerate(self.kept):
+            if not self._named(self.held, kind, name):
+                self._give_kept(index)
                 return True
         return False
+
+    def _give_kept(self, index: int) -> None:
+        name, event, _ = self.kept.pop(index)
+        if name in self.nodes and self._still_meant(name, event):
+            self.give(name, event)
+
+    def deliver_kept(self, count: int) -> None:
+        """Let the first few of what is held back through, whatever they are."""
+        for _ in range(count):
+            self._give_kept(0)
+
+    def lose_kept(self) -> None:
+        """What is held back never arrives."""
+        self.kept.clear()
+
+    @staticmethod
+    def _named(kinds: set[str], kind: str, name: str) -> bool:
+        """Whether a kind, or `kind>node` for one receiver, is among those."""
+        return kind in kinds or f"{kind}>{name}" in kinds
 
     def _still_meant(self, name: str, event: Any) -> bool:
         serial = getattr(event, "serial", None)

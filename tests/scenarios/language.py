@@ -1,7 +1,7 @@
 """The words of scenario transcripts: each line of a text file drives a cluster, and what happened is written below it.
 
-Law: a transcript is test and documentation at once. Epochs are shown as e1, e2 … in their order, so that a reader can compare
-them; incarnations are numbered from 1. `WORDS` is all there is to know.
+Law: a transcript is test and documentation at once. Epochs are shown as e1, e2 … in their order, so that a reader can
+compare them; incarnations are numbered from 1. `Scenario.words` is all there is to know.
 """
 
 from __future__ import annotations
@@ -30,20 +30,22 @@ class Scenario:
             "restart": lambda *words, **more: self.ask("restart", *words, **more),
             "move": self.move,
             "add": self.add,
-            "crash": lambda name: self.cluster.crash(name),
+            "crash": self.cluster.crash,
             "crash-worker": lambda name, process: self.cluster.end_worker(name, process, False, "ValueError: no"),
             "end-worker": lambda name, process: self.cluster.end_worker(name, process, True),
             "cut": self.cut,
-            "heal": lambda: self.cluster.heal(),
+            "heal": self.cluster.heal,
             "hold": lambda *kinds: self.cluster.held.update(kinds),
             "release": lambda *kinds: self.cluster.held.difference_update(kinds or set(self.cluster.held)),
+            "deliver": lambda count: self.cluster.deliver_kept(int(count)),
+            "lose": self.cluster.lose_kept,
             "drop": lambda *kinds: self.cluster.dropped.update(kinds),
             "pass": lambda *kinds: self.cluster.dropped.difference_update(kinds or set(self.cluster.dropped)),
             "drain": lambda name, wait="30", stay="": self.cluster.drain(name, float(wait), not stay),
-            "cordon": lambda name: self.cluster.cordon(name),
+            "cordon": self.cluster.cordon,
             "uncordon": lambda name: self.cluster.cordon(name, False),
-            "pause": lambda name: self.cluster.pause(name),
-            "resume": lambda name: self.cluster.resume(name),
+            "pause": self.cluster.pause,
+            "resume": self.cluster.resume,
             "skew": self.skew,
             "tick": lambda seconds: self.cluster.pass_time(float(seconds.removesuffix("s"))),
             "show": self.show,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.core.names import located, rank
+from registry.core.names import Registration, located, rank
 from tests.laws import law, registration, registrations
 
 origins = st.sampled_from(["n1.1", "n2.1", "n3.9"])
@@ -14,7 +14,7 @@ claims = st.tuples(origins, registrations)
 
 @law(100)
 @given(st.lists(claims, min_size=2, max_size=6, unique_by=lambda claim: claim[0]))
-def test_there_is_exactly_one_winner_whatever_the_order(found: list) -> None:  # type: ignore[type-arg]
+def test_there_is_exactly_one_winner_whatever_the_order(found: list[tuple[str, Registration]]) -> None:
     ranks = [rank(*claim) for claim in found]
     assert len(set(ranks)) == len(ranks)
     assert max(ranks) == max(reversed(ranks))
@@ -29,7 +29,7 @@ def test_majority_outranks_epoch_and_epoch_outranks_origin() -> None:
 
 @law(50)
 @given(registrations, st.integers(0, 99))
-def test_rank_does_not_see_restarts_state_or_time(entry, count: int) -> None:  # type: ignore[no-untyped-def]
+def test_rank_does_not_see_restarts_state_or_time(entry: Registration, count: int) -> None:
     later = entry._replace(restarts=count, started_at=count, state="failed", serial=count)
     assert rank("n1.1", entry) == rank("n1.1", later)
 

@@ -105,7 +105,7 @@ def test_index_is_best_after_any_sequence_of_writes_deaths_and_drops(program: by
 
 
 def run_soup(program: bytes, size: int) -> tuple[dict[str, Source], list[Delta]]:
-    """Writes at three origins; pieces of deltas from origins and relays, lost, repeated, late. Laws hold at each step."""
+    """Writes at three origins; pieces of deltas from origins and relays, lost, repeated, late. Laws hold throughout."""
     sources = {origin: Source(origin) for origin in ORIGINS}
     holders = [source.replica for source in sources.values()]
     soup: list[tuple[str, Delta]] = []

@@ -1,6 +1,8 @@
-"""Two processes of one name meet: rank decides, the loser freezes at once, its state is applied once, and nothing blocks.
+"""Two processes of one name meet: rank decides, the loser freezes at once, its state is applied once, and nothing
+blocks.
 
-Named invariants: one-process, runs-is-registered, loser-has-no-say (who loses a name removes its own entry and nothing else).
+Named invariants: one-process, runs-is-registered, loser-has-no-say (who loses a name removes its own entry and nothing
+else).
 """
 
 from __future__ import annotations

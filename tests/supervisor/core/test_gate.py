@@ -1,4 +1,5 @@
-"""The gate against its table and a dumb reference: a parked message is let through, bounced or refused once and in order.
+"""The gate against its table and a dumb reference: a parked message is let through, bounced or refused once and in
+order.
 
 Named invariant: parked-once.
 """
