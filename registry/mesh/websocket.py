@@ -1,8 +1,8 @@
 """The mesh over WebSockets: sockets, HTTP upgrade, and GETs on the same port.
 
-Law: bytes in, frames out, and the reverse; no rule about peers is made here. The protocol is `websockets`' own, driven
-without its tasks: a frame costs no task switch, in or out. No compression, no fragments; a frame beyond what is allowed
-ends the wire before it is read.
+Law: bytes in, frames out, and the reverse; no rule about peers is made here. `websockets` opens
+the connection, `frames` cuts what follows; a frame costs no task, in or out. No compression, no fragments; a frame
+beyond what is allowed ends the wire before it is read.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from registry.mesh.codec import Codec
+from registry.mesh.frames import BINARY, CLOSE, PING, PONG, FrameReader, close_payload, close_reason, frame
 from registry.mesh.handshake import MAX_HANDSHAKE_FRAME
 from registry.mesh.link import Link
 from registry.mesh.pages import answer
-from registry.mesh.protocol import BAD_FRAME, LOST, TOO_LARGE, UNREACHABLE, Handler, Identity, Options, Traffic, code_of
+from registry.mesh.protocol import BAD_FRAME, LOST, UNREACHABLE, Handler, Identity, Options, Traffic, code_of
 from registry.mesh.switchboard import Switchboard
 
 #: Seconds that the other side has to end its half of a closed connection.
@@ -32,8 +32,8 @@ CLOSE_TIMEOUT = 1.0
 #: Close code of links that end for a reason of the mesh; the reason is the text.
 ENDED_BY_MESH = 4_000
 
-#: Longest text of a close frame, in bytes.
-MAX_CLOSE_TEXT = 123
+#: Longest HTTP head in bytes.
+MAX_HEAD = 16_384
 
 #: The library's own words are about single connections, and strangers cause most of them.
 _quiet = logging.getLogger("registry.mesh.websockets")
@@ -43,10 +43,15 @@ _quiet.setLevel(logging.CRITICAL)
 class Socket(asyncio.Protocol):
     """One WebSocket connection: the `Wire` of a link, and its end of the transport."""
 
-    def __init__(self, mesh: WebSocketMesh, protocol: ClientProtocol | ServerProtocol, link: Link | None) -> None:
+    def __init__(self, mesh: WebSocketMesh, opening: ClientProtocol | ServerProtocol, link: Link | None) -> None:
         self._mesh = mesh
         self._traffic: Traffic = mesh.traffic
-        self._protocol = protocol
+        self._opening = opening
+        self._head = b""  # what came of the HTTP head, until it is whole
+        self._dialled = isinstance(opening, ClientProtocol)
+        self._reader = FrameReader(masked=not self._dialled, limit=MAX_HANDSHAKE_FRAME)
+        self._is_open = False
+        self._is_over = False  # what still comes is nobody's
         self._link = link
         self._transport: asyncio.Transport | None = None
         self._last_call: asyncio.TimerHandle | None = None
@@ -62,36 +67,29 @@ class Socket(asyncio.Protocol):
         host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         self.address = f"{host}:{port}"
         self._mesh.sockets.add(self)
-        if isinstance(self._protocol, ServerProtocol):
-            self._link = self._mesh.accept(self)
+        if isinstance(self._opening, ClientProtocol):
+            self._opening.send_request(self._opening.connect())
+            self._write_opening()
         else:
-            self._protocol.send_request(self._protocol.connect())
-            self._write()
+            self._link = self._mesh.accept(self)
         if self._link is None:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
         self._traffic.bytes_in += len(data)
-        protocol = self._protocol
         if self._link is not None:
             self._link.heard()
-        protocol.receive_data(data)
-        events = protocol.events_received()
-        if len(events) > 1 and type(events[0]) is Request:
-            self._tell_closed(f"{BAD_FRAME}: frames came before the connection was a WebSocket")
-            self.abort()
-            return
-        for event in events:
-            if type(event) is Frame:
-                self._frame(event)
-            elif type(event) is Request:
-                self._request(event)
+        if not self._is_open:
+            data = b"" if self._is_over else self._open(data)
+        for opcode, payload in self._reader.feed(data):
+            if opcode == BINARY:
+                if self._link is not None:
+                    self._link.frame(payload)
             else:
-                self._response()
-        self._write()
-        if protocol.parser_exc is not None or protocol.handshake_exc is not None:
-            self._broken()
+                self._control(opcode, payload)
+        if self._reader.fault:
+            self._broken(self._reader.fault)
 
     def eof_received(self) -> bool:
         """asyncio: the other side sends no more."""
@@ -99,6 +97,7 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """asyncio: the connection is gone."""
+        self._is_open, self._is_over = False, True
         self._mesh.socket_gone(self)
         if self._last_call is not None:
             self._last_call.cancel()
@@ -106,32 +105,20 @@ class Socket(asyncio.Protocol):
 
     # --------------------------------------------------------------------------------------------------------- frames
 
-    def _frame(self, frame: Frame) -> None:
-        link = self._link
-        if link is None:
-            return
-        if frame.opcode is Opcode.BINARY and frame.fin:
-            link.frame(frame.data)
-        elif frame.opcode is Opcode.CLOSE:
-            self._closed_by_peer()
-        elif frame.opcode in (Opcode.TEXT, Opcode.CONT, Opcode.BINARY):
-            self._tell_closed(f"{BAD_FRAME}: a {frame.opcode.name} frame{'' if frame.fin else ' in fragments'} came")
-            self.close(BAD_FRAME)
+    def _control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
+            self._put(PONG, payload)
+        elif opcode == CLOSE:
+            reason = close_reason(payload)
+            self._tell_closed(reason if code_of(reason) else f"{LOST}: the peer closed the connection: {reason!r}")
+            self._put(CLOSE, payload)  # lost without a word when it answers ours
+            self._hang_up()
 
-    def _closed_by_peer(self) -> None:
-        received = self._protocol.close_rcvd
-        reason = received.reason if received is not None else ""
-        self._tell_closed(
-            reason if code_of(reason) else f"{LOST}: the peer closed the connection: {reason or received}"
-        )
-        self._end_soon()
-
-    def _broken(self) -> None:
-        """The peer does not speak WebSocket, or sent more than is allowed."""
-        error = self._protocol.parser_exc or self._protocol.handshake_exc
-        code = TOO_LARGE if type(error).__name__ == "PayloadTooBig" else BAD_FRAME
-        self._tell_closed(f"{LOST if isinstance(error, EOFError) else code}: {error}")
-        self._end_soon()
+    def _broken(self, reason: str) -> None:
+        """The peer does not speak as it should: say so and hang up."""
+        self._tell_closed(reason)
+        self._put(CLOSE, close_payload(ENDED_BY_MESH, reason))
+        self._hang_up()
 
     def _tell_closed(self, reason: str) -> None:
         link, self._link = self._link, None
@@ -140,32 +127,65 @@ class Socket(asyncio.Protocol):
 
     # ----------------------------------------------------------------------------------------------- opening handshake
 
-    def _request(self, request: Request) -> None:
-        link, protocol = self._link, self._protocol
-        if link is None or not isinstance(protocol, ServerProtocol):
-            return
-        if "Upgrade" in request.headers:
-            protocol.send_response(protocol.accept(request))
-            self._write()
-            if protocol.state is State.OPEN:
-                link.opened()
-            return
-        protocol.send_response(answer(self._mesh.options.http, request.method, request.path))
-        self._link = None
-        self._mesh.dismiss(link)
-        self._end_soon()
-
-    def _response(self) -> None:
-        if self._link is not None and self._protocol.state is State.OPEN:
+    def _open(self, data: bytes) -> bytes:
+        """Take the HTTP head; returns what follows it once the connection is a WebSocket."""
+        data = self._head + data
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end and len(data) <= MAX_HEAD:
+            self._head = data
+            return b""
+        self._head = b""
+        if self._link is None:
+            return b""
+        self._opening.receive_data(head + end)
+        events = self._opening.events_received()
+        if self._opening.handshake_exc is not None or not events:
+            self._opening_failed()
+        elif isinstance(self._opening, ServerProtocol):
+            self._asked(self._opening, cast("Request", events[0]), rest)
+            return b""
+        else:
+            self._is_open = True
             self._mesh.attach(self._link, self)
+        return rest if self._is_open else b""
+
+    def _asked(self, opening: ServerProtocol, request: Request, rest: bytes) -> None:
+        link = self._link
+        if link is None:
+            return
+        if "Upgrade" not in request.headers:
+            self._link = None
+            self._mesh.dismiss(link)
+            opening.send_response(answer(self._mesh.options.http, request.method, request.path))
+            self._write_opening()
+            self._hang_up()
+            return
+        if rest:
+            self._tell_closed(f"{BAD_FRAME}: frames came before the connection was a WebSocket")
+            self.abort()
+            return
+        opening.send_response(opening.accept(request))
+        self._write_opening()
+        if opening.state is State.OPEN:
+            self._is_open = True
+            link.opened()
+        else:
+            self._opening_failed()
+
+    def _opening_failed(self) -> None:
+        self._write_opening()
+        self._tell_closed(f"{BAD_FRAME}: {self._opening.handshake_exc or 'the HTTP head has no end'}")
+        self._hang_up()
+
+    def _write_opening(self) -> None:
+        for data in self._opening.data_to_send():
+            self._write(data)
 
     # ----------------------------------------------------------------------------------------------------------- wire
 
     def send(self, frame: bytes) -> None:
         """See `Wire.send`."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_binary(frame)
-            self._write()
+        self._put(BINARY, frame)
 
     def waiting(self) -> int:
         """See `Wire.waiting`."""
@@ -173,47 +193,53 @@ class Socket(asyncio.Protocol):
 
     def allow(self, size: int) -> None:
         """See `Wire.allow`."""
-        self._protocol.max_message_size = size
+        self._reader.limit = size
 
     def ping(self) -> None:
         """See `Wire.ping`."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_ping(b"")
-            self._write()
+        self._put(PING, b"")
 
     def close(self, reason: str) -> None:
         """See `Wire.close`."""
-        if self._protocol.state is State.CONNECTING:
+        if not self._is_open:
             self.abort()
             return
         self._link = None
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(ENDED_BY_MESH, _shortened(reason))
+        self._put(CLOSE, close_payload(ENDED_BY_MESH, reason))
+        if not self._dialled:
+            self._hang_up()  # the side that was dialled ends the connection, the other waits for it
+        self._is_open, self._is_over = False, True
         self._end_soon()
 
     def abort(self) -> None:
         """See `Wire.abort`."""
         self._link = None
+        self._is_open, self._is_over = False, True
         if self._transport is not None:
             self._transport.abort()
         elif self.dialling is not None:
             self.dialling.cancel()
 
-    def _write(self) -> None:
-        transport = self._transport
-        for data in self._protocol.data_to_send():
-            if transport is None or transport.is_closing():
-                return
-            if data:
-                self._traffic.bytes_out += len(data)
-                transport.write(data)
-            elif transport.can_write_eof():
-                transport.write_eof()
+    def _put(self, opcode: int, payload: bytes) -> None:
+        if self._is_open:
+            self._write(frame(opcode, payload, self._dialled))
+
+    def _write(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._traffic.bytes_out += len(data)
+            self._transport.write(data)
+
+    def _hang_up(self) -> None:
+        """Say no more. Closing at once, with words of the peer unread, could take our last ones back from it."""
+        self._is_open, self._is_over = False, True
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             else:
-                transport.close()
+                self._transport.close()
+        self._end_soon()
 
     def _end_soon(self) -> None:
-        self._write()
         if self._transport is not None and self._last_call is None:
             self._last_call = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
 
@@ -287,8 +313,3 @@ class WebSocketMesh(Switchboard):
         while self.sockets:
             self._all_gone.clear()
             await self._all_gone.wait()
-
-
-def _shortened(reason: str) -> str:
-    """A reason that fits into a close frame."""
-    return reason.encode()[:MAX_CLOSE_TEXT].decode(errors="ignore")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.core.directory import DEAD, DEFINITION, ENDED, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
@@ -85,6 +85,7 @@ def frame_of(*sent: Any) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.__name__)
 def test_every_kind_of_message_comes_back_as_it_was(kind: type[Message]) -> None:
+    @settings(max_examples=40)
     @given(messages_of(kind))
     def comes_back(message: Message) -> None:
         (back,) = CODEC.decode(frame_of(message))
@@ -95,6 +96,7 @@ def test_every_kind_of_message_comes_back_as_it_was(kind: type[Message]) -> None
     comes_back()
 
 
+@settings(max_examples=40)
 @given(st.lists(messages, max_size=40))
 def test_a_frame_keeps_its_messages_in_order(sent: list[Message]) -> None:
     frame = frame_of(*sent)

@@ -168,7 +168,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(moves)
 def test_however_words_cross_both_sides_end_with_the_same_link(steps: list[tuple[str, str, int]]) -> None:
     world = Crossing()
