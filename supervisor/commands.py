@@ -60,7 +60,7 @@ def nodes_for(sworm: str) -> list[Asked]:
     random.shuffle(rows)  # spreads the load; the sort below is stable
     rows.sort(key=lambda row: (ASKABLE.index(row.status), row.cordoned))
     asked = [Asked(row.name, row.incarnation) for row in rows]
-    if not observer_writes():
+    if asked and not observer_writes():
         asked = _answering(asked)
     if not asked:
         raise Problem("no_node", f"no live node hosts {sworm}")

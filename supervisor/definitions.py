@@ -16,6 +16,7 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from registry.audit import audit
 from registry.auth import Principal
@@ -93,7 +94,9 @@ def _create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -
             raise Problem("already_exists", f"a definition named {name!r} exists at revision {row.revision}")
         fresh = Sworm(name=name, revision=1 if row is None else row.revision + 1, **fields)
         refuse_if_wrong(fresh)
-        fresh.save(force_insert=row is None)
+        if row is not None:
+            fresh.created_at = timezone.now()
+        fresh.save(force_insert=row is None, force_update=row is not None)
         audit(who.actor, "sworm.create", name, reason, revision=fresh.revision, fields=dict(fields))
         transaction.on_commit(announce)
     return fresh

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from registry import items
-from registry.jsonable import has_bytes
+from registry.jsonable import has_bytes, jsonable
 from registry.models import Sworm
 from registry.observed import observer_writes, wait_observed
 from registry.problems import Problem
@@ -77,8 +78,9 @@ def _asked_whereis(sworm: str, name: str) -> dict[str, Any] | None:
     answer = commands.ask(nodes, "get", row, deadline=time.time() + commands.SHORT, sworm=sworm, name=name)
     if not answer.ok and answer.problem == "not_registered":
         return None
-    item: dict[str, Any] | None = commands.certain(answer)
-    return None if item is None else {"revision": 0, **item, "observed": False}
+    item = jsonable(commands.certain(answer))
+    started_at = datetime.fromtimestamp(item["started_at"], UTC)
+    return {"revision": 0, **item, "started_at": started_at, "observed": False}
 
 
 def _seen(row: Sworm, result: Any, deadline: float) -> None:

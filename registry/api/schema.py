@@ -80,6 +80,7 @@ def documented(
 
     def describe(method: View) -> View:
         decorate: Callable[[View], View] = extend_schema(
+            operation_id="".join(reversed(method.__qualname__.split("."))),
             summary=summary,
             description=inspect.getdoc(method) or "",
             parameters=_parameters(method, query, if_match),

@@ -78,7 +78,7 @@ def given(body: Settings | SettingsPatch) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
 
 
-class Process(Mutation, kw_only=True):
+class Registration(Mutation, kw_only=True):
     """What shall run under the name in the path."""
 
     target: Annotated[str, Meta(max_length=MAX_TARGET, description="module:identifier")]
@@ -88,7 +88,7 @@ class Process(Mutation, kw_only=True):
     meta: dict[str, Any] = {}
 
 
-class NewProcess(Process, kw_only=True):
+class NewProcess(Registration, kw_only=True):
     """What shall run, and under which name."""
 
     name: Name
@@ -127,7 +127,7 @@ class Drain(Mutation, kw_only=True):
     dry_run: bool = False
 
 
-def check_process(name: str, process: Process) -> None:
+def check_process(name: str, process: Registration) -> None:
     """Refuse what no agent could start, or could not be told."""
     try:
         check_name(name)

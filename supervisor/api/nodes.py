@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from django.db import connection
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -15,15 +16,17 @@ from registry.api.bodies import Mutation, read
 from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, choice, page, query
 from registry.api.schema import documented
-from registry.core.messages import DIRECTORY
 from registry.models import Node
 from registry.models.observed import NODE_ENDED, NODE_STATUSES
-from registry.observed import wait_observed
+from registry.observed import observer_writes
 from registry.problems import Problem
 from registry.scopes import NODE_DRAIN, READ
 from supervisor import commands, draining, operations
 from supervisor.api import bodies
 from supervisor.client import Asked
+
+#: Seconds between two looks at a row that will change in a moment.
+LOOK_AGAIN = 0.02
 
 OBEYING = ["unknown_node", "no_node", "broker_unavailable"]
 
@@ -91,11 +94,18 @@ class Cordon(Endpoint):
         verb = "cordon" if self.cordoned else "uncordon"
         deadline = time.time() + commands.SHORT
         answer = commands.ask([Asked(row.name, row.incarnation)], verb, None, deadline=deadline)
-        result = commands.certain(answer)
+        commands.certain(answer)
         self.audit(f"node.{verb}", node, self.reason(body))
-        if isinstance(result, dict) and result.get("origin"):
-            wait_observed(DIRECTORY, str(result["origin"]), int(result.get("version", 0)), deadline)
-        return json({**found(node), "cordoned": self.cordoned})
+        return json(self._shown(node, deadline))
+
+    def _shown(self, node: str, deadline: float) -> dict[str, object]:
+        """The node's item once it shows what was done; at the latest when there is no time left to wait for it."""
+        item = found(node)
+        while item["cordoned"] != self.cordoned and time.time() < deadline and observer_writes():
+            connection.close()
+            time.sleep(LOOK_AGAIN)
+            item = found(node)
+        return {**item, "cordoned": self.cordoned}
 
 
 class Uncordon(Cordon):

@@ -34,7 +34,7 @@ STARTING = [
 ]  # fmt: skip
 
 
-def wish_of(name: str, process: bodies.Process, **more: Any) -> Wish:
+def wish_of(name: str, process: bodies.Registration, **more: Any) -> Wish:
     """What is asked for, after the checks of the door."""
     bodies.check_process(name, process)
     return Wish(name, process.target, process.args, process.kwargs, process.isolation, process.meta, **more)
@@ -139,12 +139,12 @@ class OneProcess(Endpoint):
         return json(item)
 
     @documented(
-        "Register unless running", body=bodies.Process, answers={200: "Process", 201: "Process"}, problems=STARTING
+        "Register unless running", body=bodies.Registration, answers={200: "Process", 201: "Process"}, problems=STARTING
     )
     def put(self, request: Request, sworm: str, name: str) -> HttpResponse:
         """The process that runs under the name: 201 when this started it, 200 when it ran before."""
         row = definitions.get(sworm)
-        body = read(request, bodies.Process)
+        body = read(request, bodies.Registration)
         outcome = register(row, wish_of(name, body))
         if outcome.already:
             return json(outcome.item)

@@ -187,7 +187,8 @@ class Agent:
         running = self.running.get((command["sworm"], command["name"]))
         if running is None:
             return {"ok": False, "problem": "not_registered", "detail": "not here"}
-        return {"ok": True, "result": self._item(command["sworm"], running)}
+        item = self._item(command["sworm"], running)
+        return {"ok": True, "result": {**item, "started_at": time.time()}}
 
     def _item(self, sworm: str, running: dict[str, Any]) -> dict[str, Any]:
         return {

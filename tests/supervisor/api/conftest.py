@@ -27,13 +27,13 @@ def _fresh_term() -> None:
 
 
 @pytest.fixture
-def ask(transactional_db: None) -> Asking:
+def ask(db: None) -> Asking:
     """Somebody who may do everything."""
     return asking()
 
 
 @pytest.fixture
-def rooms(transactional_db: None) -> str:
+def rooms(db: None) -> str:
     """A sworm that is defined."""
     definitions.create("rooms", {}, OPERATOR, "")
     return "rooms"

@@ -1,0 +1,153 @@
+"""The supervisor in Django's admin: definitions, to write; operations, to look at.
+
+Law: a definition is written by `supervisor.definitions` and by nothing else; the form refuses what that would refuse,
+each field with its sentence. Who edits an old revision is told so instead of overwriting the newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+
+from registry.admin import ByScope, LinesField, principal_of
+from registry.models import Process, Sworm
+from registry.problems import Problem
+from registry.scopes import CONFIG_WRITE
+from supervisor import definitions
+from supervisor.core.spec import ISOLATIONS, REDISTRIBUTIONS, RESTARTS, STRATEGIES
+from supervisor.models import Operation
+
+
+def _choices(words: Iterable[str]) -> list[tuple[str, str]]:
+    return [(word, word) for word in words]
+
+
+class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A definition as people write it."""
+
+    restart = forms.ChoiceField(
+        choices=_choices(RESTARTS), help_text="permanent: always; transient: after a crash; temporary: never."
+    )
+    distribution_strategy = forms.ChoiceField(choices=_choices(STRATEGIES))
+    redistribution = forms.ChoiceField(choices=_choices(REDISTRIBUTIONS))
+    isolation = forms.ChoiceField(choices=_choices(ISOLATIONS), help_text="Of processes that do not say their own.")
+    allowed_modules = LinesField(
+        required=False, help_text="Module prefixes that may run here, one a line; empty: whatever the agents allow."
+    )
+    expected = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(required=False, max_length=1000, help_text="Why; kept in the audit.")
+
+    class Meta:
+        model = Sworm
+        fields = ("name", *(field for field in definitions.WRITABLE if field != "constraints"))
+        widgets: ClassVar[dict[str, Any]] = {"name": forms.TextInput}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["expected"].initial = self.instance.revision
+        else:
+            for field in ("restart", "distribution_strategy", "redistribution", "isolation"):
+                self.fields[field].initial = getattr(self.instance, field)
+
+    def clean(self) -> dict[str, Any]:
+        """What no node could obey is refused, each field with its sentence."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        row = Sworm(name=self.instance.name or cleaned.get("name", ""))
+        for field in definitions.WRITABLE:
+            if field in cleaned:
+                setattr(row, field, cleaned[field])
+        for field, sentence in definitions.wrong_with(row).items():
+            if field not in self.errors:
+                self.add_error(field if field in self.fields else None, sentence)
+        return cleaned
+
+    def validate_unique(self) -> None:
+        """A deleted definition's name may be used again."""
+        name = self.cleaned_data.get("name")
+        if not self.instance.pk and definitions.live().filter(name=name).exists():
+            self.add_error("name", f"a definition named {name} exists")
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the form gives."""
+        return {field: self.cleaned_data[field] for field in definitions.WRITABLE if field in self.cleaned_data}
+
+
+@admin.register(Sworm)
+class SwormAdmin(ByScope):
+    """Definitions."""
+
+    change_scope = CONFIG_WRITE
+    form = SwormForm
+    list_display = ("name", "revision", "restart", "handoff", "isolation", "running", "updated_at")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Sworm]:
+        """Those in force."""
+        return definitions.live().order_by("name")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Sworm | None = None) -> tuple[str, ...]:
+        """A sworm cannot be renamed."""
+        return ("name",) if obj is not None else ()
+
+    @admin.display(description="processes")
+    def running(self, obj: Sworm) -> int:
+        """How many processes it has."""
+        return Process.objects.filter(sworm=obj.name).count()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """What came between reading and writing is told, not lost."""
+        return self._told(request, super().changeform_view, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As above."""
+        return self._told(request, super().delete_view, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Sworm, form: Any, change: bool) -> None:
+        """Write it the one way."""
+        reason = form.cleaned_data.get("reason", "")
+        if change:
+            expected = form.cleaned_data.get("expected")
+            row = definitions.change(obj.name, form.given(), expected, principal_of(request), reason)
+        else:
+            row = definitions.create(obj.name, form.given(), principal_of(request), reason)
+        obj.revision = row.revision
+
+    def delete_model(self, request: HttpRequest, obj: Sworm) -> None:
+        """Delete it the one way."""
+        definitions.delete(obj.name, None, principal_of(request), "")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Sworm]) -> None:
+        """Each of them the one way."""
+        for row in queryset:
+            self.delete_model(request, row)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """What stands in the way: processes."""
+        rows = list(objs)
+        running = [(row.name, self.running(row)) for row in rows]
+        protected = [f"{name}: {count} processes run; stop them first" for name, count in running if count]
+        return [str(row) for row in rows], {"definitions": len(rows)}, set(), protected
+
+    def _told(self, request: HttpRequest, view: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return view(request, *args, **kwargs)
+        except Problem as problem:
+            self.message_user(request, problem.detail, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+@admin.register(Operation)
+class OperationAdmin(ByScope):
+    """Operations, to look at."""
+
+    list_display = ("created_at", "kind", "target", "state", "done", "total", "requested_by", "ended_at")
+    list_filter = ("state", "kind")
+    search_fields = ("sworm", "name", "node")

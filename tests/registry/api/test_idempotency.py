@@ -1,0 +1,71 @@
+"""Idempotency-Key on POST."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from registry.api import idempotency
+from registry.models import IdempotencyKey, Sworm
+from tests.asking import Asking, asking
+
+BODY = {"name": "rooms"}
+
+
+def test_a_repetition_gets_the_first_answer(ask: Asking) -> None:
+    first = ask.post("/sworms", BODY, Idempotency_Key="k1")
+    second = ask.post("/sworms", BODY, Idempotency_Key="k1")
+    assert (first.status, second.status) == (201, 201)
+    assert second.body == first.body
+    assert second.response.headers["Idempotent-Replay"] == "true"
+    assert ask.post("/sworms", BODY, Idempotency_Key="k2").code == "already_exists"
+    assert ask.post("/sworms", BODY, Idempotency_Key="k2").code == "already_exists"
+
+
+def test_another_body_or_path_is_refused(ask: Asking) -> None:
+    ask.post("/sworms", BODY, Idempotency_Key="k1")
+    assert ask.post("/sworms", {"name": "halls"}, Idempotency_Key="k1").code == "idempotency_mismatch"
+    assert ask.post("/tokens", BODY, Idempotency_Key="k1").code == "idempotency_mismatch"
+    assert not Sworm.objects.filter(name="halls").exists()
+
+
+def test_keys_belong_to_who_asks(ask: Asking) -> None:
+    ask.post("/sworms", BODY, Idempotency_Key="k1")
+    other = asking()
+    IdempotencyKey.objects.update(actor="token:somebody")
+    assert other.post("/sworms", BODY, Idempotency_Key="k1").code == "already_exists"
+
+
+def test_while_the_first_is_being_answered(ask: Asking) -> None:
+    ask.post("/sworms", BODY, Idempotency_Key="k1")
+    IdempotencyKey.objects.update(status=None)
+    assert ask.post("/sworms", BODY, Idempotency_Key="k1").code == "in_progress"
+    IdempotencyKey.objects.update(created_at=timezone.now() - idempotency.LOST_AFTER - timedelta(seconds=1))
+    assert ask.post("/sworms", BODY, Idempotency_Key="k1").code == "already_exists"
+
+
+def test_after_an_error_of_ours_a_repetition_runs(ask: Asking) -> None:
+    ask.post("/sworms", BODY)
+    register = {"name": "lobby", "target": "chat:Room"}
+    assert ask.post("/sworms/rooms/processes", register, Idempotency_Key="k1").code == "no_node"
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_rights_come_first(ask: Asking) -> None:
+    assert asking("read").post("/sworms", BODY, Idempotency_Key="k1").code == "forbidden"
+    assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_a_key_that_cannot_be(ask: Asking, key: str) -> None:
+    assert ask.post("/sworms", BODY, Idempotency_Key=key).fields == ["Idempotency-Key"]
+
+
+def test_old_keys_are_swept(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask.post("/sworms", BODY, Idempotency_Key="k1")
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(days=2))
+    monkeypatch.setattr(idempotency, "_swept_at", [-idempotency.SWEEP_EVERY * 2])
+    ask.post("/sworms", BODY, Idempotency_Key="k2")
+    assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["k2"]
