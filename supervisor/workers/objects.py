@@ -128,7 +128,7 @@ class ObjectExecutor(Executor):
     def _make(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[Worker, Any]:
         worker = self.kind()
         worker.name, worker.sworm, worker.pid, worker.epoch = self.name, self.sworm, self.pid, self.epoch
-        worker.__dict__[OWNER] = self
+        setattr(worker, OWNER, self)
         return worker, worker.init(*args, **kwargs)
 
     async def _start_on(self, worker: Worker, pending: Any, state: bytes | None) -> None:

@@ -55,8 +55,9 @@ def _finish(future: asyncio.Future[None]) -> None:
 class Output(asyncio.Protocol):
     """A child's stdout and stderr: each line goes to the agent's log, with the process in front."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, ended: asyncio.Future[None]) -> None:
         self.label = label
+        self.ended = ended
         self.rest = b""
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +72,7 @@ class Output(asyncio.Protocol):
         """See `asyncio.Protocol.connection_lost`."""
         if self.rest:
             self._log(self.rest)
+        _finish(self.ended)
 
     def _log(self, line: bytes) -> None:
         output_log.info("%s | %s", self.label, line.decode(errors="replace").rstrip())
@@ -81,8 +83,8 @@ class ProcessExecutor(Executor):
 
     __slots__ = (
         "child",
-        "deaf",
         "exit",
+        "failure",
         "freezing",
         "kind",
         "launcher",
@@ -90,7 +92,6 @@ class ProcessExecutor(Executor):
         "outstanding",
         "pipe",
         "returned",
-        "silent",
         "stopping",
         "taking",
         "target",
@@ -104,10 +105,9 @@ class ProcessExecutor(Executor):
         self.target = order.spec.target
         self.child: Child | None = None
         self.pipe: Frames | None = None
-        self.deaf: asyncio.Future[None] | None = None  #: done when the pipe has ended
         self.kind = ""  #: of `frames.KINDS`, once it has started
         self.exit: tuple[bool, str] | None = None  #: what its last frame said
-        self.silent = False  #: `failed` was told: nothing more is
+        self.failure: tuple[str, str] | None = None  #: code and detail of a start that came to nothing
         self.stopping = False
         self.freezing = False
         self.thawing: list[Letter] | None = None
@@ -137,31 +137,32 @@ class ProcessExecutor(Executor):
             self.child = await self.launcher.launch(theirs)
         except Exception as error:
             ours.close()
-            self._failed(StartError.code, f"no process could be started: {described(error)}")
+            self.failure = (StartError.code, f"no process could be started: {described(error)}")
+            self._report(1)
             return
         finally:
             theirs.close()
-        await self._connect(ours, self.child, order)
+        loop = self.host.loop
+        deaf, mute = loop.create_future(), loop.create_future()
+        self.pipe = Frames(self._receive, lambda: _finish(deaf))
+        output, _ = await loop.connect_read_pipe(
+            lambda: Output(self.label, mute), os.fdopen(self.child.output, "rb", 0)
+        )
+        await self._connect(self.pipe, ours, self.child, order)
         code = await self._ended(self.child)
-        assert self.deaf is not None
-        await asyncio.wait({self.deaf}, timeout=LAST_WORDS)
+        await asyncio.wait({deaf, mute}, timeout=LAST_WORDS)  # what it started may hold them open for longer
+        self.pipe.close()
+        output.close()
+        await asyncio.sleep(0)
         self._report(code)
 
-    async def _connect(self, ours: socket.socket, child: Child, order: tuple[Any, ...]) -> None:
-        loop = self.host.loop
-        self.deaf = loop.create_future()
-        self.pipe = Frames(self._receive, self._closed)
+    async def _connect(self, pipe: Frames, ours: socket.socket, child: Child, order: tuple[Any, ...]) -> None:
         ours.setblocking(False)
-        await loop.connect_accepted_socket(lambda: self.pipe, ours)  # type: ignore[type-var]
-        await loop.connect_read_pipe(lambda: Output(self.label), os.fdopen(child.output, "rb", 0))
+        await self.host.loop.connect_accepted_socket(lambda: pipe, ours)
         if self.stopping:
             kill(child, signal.SIGKILL)
         else:
-            self.pipe.send(frames.START, *order)
-
-    def _closed(self) -> None:
-        assert self.deaf is not None
-        _finish(self.deaf)
+            pipe.send(frames.START, *order)
 
     async def _ended(self, child: Child) -> int:
         loop = self.host.loop
@@ -174,33 +175,25 @@ class ProcessExecutor(Executor):
             os.close(child.pidfd)
         return child.process.wait()
 
-    def _report(self, code: int) -> None:
-        if self.pipe is not None:
-            self.pipe.close()
+    def _report(self, status: int) -> None:
         if self.taking is not None:
             self._state_taken(b"", False, "the process has ended")
-        normal, detail = self.exit or (code == 0, "" if code == 0 else ending(code))
+        normal, detail = self.exit or (status == 0, "" if status == 0 else ending(status))
         if self.stopping:
             normal, detail = True, ""
-        elif not normal:
+        elif self.kind and not normal:
             log.warning("%s crashed: %s", self.label, detail)
         letters = list(self.outstanding.values())
         self.outstanding.clear()
-        if not self.silent and not self.kind and not self.stopping:
-            self._failed(StartError.code, detail or "the process ended before it had started")
-        elif not self.silent:
+        if self.kind or self.stopping:
             self.host.exited(self, normal, detail)
+        else:
+            code, why = self.failure or (StartError.code, detail or "the process ended before it had started")
+            self.host.failed(self, code, why)
         for letter in letters:
             letter.fail(WorkerCrashed(detail.rpartition("\n")[2]))
         for letter in self.returned:
             letter.bounce("")
-
-    def _failed(self, code: str, detail: str) -> None:
-        if self.stopping:
-            self.host.exited(self, True, "")
-        else:
-            self.host.failed(self, code, detail)
-        self.silent = True
 
     # ------------------------------------------------------------------------------------------------------ messages
 
@@ -210,6 +203,9 @@ class ProcessExecutor(Executor):
             letter.fail(NotHandled("a plain function takes no messages"))
             return
         letter.place = None
+        if self.thawing is not None:
+            self.thawing.append(letter)
+            return
         self.next_id += 1
         self.outstanding[self.next_id] = letter
         self._send(frames.CALL if letter.wants_reply else frames.CAST, self.next_id, letter.message)
@@ -220,7 +216,12 @@ class ProcessExecutor(Executor):
 
     def freeze(self) -> None:
         """See `Executor.freeze`."""
-        if self.kind in (frames.OBJECT, frames.COROUTINE):
+        if self.thawing is not None:  # the child is still frozen
+            for letter in self.thawing:
+                letter.place = self.gate.parked
+                self.gate.park(letter)
+            self.thawing = None
+        elif self.kind in (frames.OBJECT, frames.COROUTINE):
             self.freezing = True
             self._send(frames.FREEZE)
 
@@ -320,7 +321,7 @@ class ProcessExecutor(Executor):
             if not self.stopping:
                 self.host.started(self)
         elif kind == frames.FAILED:
-            self._failed(*fields)
+            self.failure = (fields[0], fields[1])
         elif kind == frames.EXITED:
             self.exit = (fields[0], fields[1])
             if not self.stopping:
