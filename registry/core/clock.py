@@ -7,13 +7,20 @@ with the logical part folded into the microseconds, so that it stays below 2**53
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
+
+#: Epochs of different nodes differ in their remainder by this number: two sides of a split never give out one epoch.
+SLOTS = 4_096
+
 
 class Clock:
     """The clock of one node."""
 
-    __slots__ = ("_last", "max_skew")
+    __slots__ = ("_last", "_slot", "max_skew")
 
-    def __init__(self, max_skew: float) -> None:
+    def __init__(self, max_skew: float, node: str = "") -> None:
+        self._slot = int.from_bytes(blake2b(node.encode(), digest_size=2).digest(), "big") % SLOTS
         self.max_skew = int(max_skew * 1_000_000)  #: µs
         self._last = 0
 
@@ -28,6 +35,13 @@ class Clock:
             return stamp
         self._last = stamp
         return above + 1
+
+    def epoch(self, now: float, above: int) -> int:
+        """A fencing token for one name: larger than `above` and close to the time of day, and, being of this node's slot,
+        different from what a node on the other side of a split gives out (unless their names share a slot: 1 pair in 4096;
+        then the origin decides). It is not a stamp: tokens of different names may be equal."""
+        least = max(self._last, int(now * 1_000_000), above + 1)
+        return least + (self._slot - least) % SLOTS
 
     def observe(self, stamp: int, now: float) -> bool:
         """Take over a stamp seen elsewhere; False, with nothing changed, when it lies too far ahead."""

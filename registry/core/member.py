@@ -95,7 +95,7 @@ class Member:
         self.node = node_of(origin)
         self.config = config
         self.timing = config.timing
-        self.clock = Clock(config.max_clock_skew)
+        self.clock = Clock(config.max_clock_skew, self.node)
         self.repair = Replicator(origin, config.timing, self.piece_size)
         self.repair.refused = self.is_over
         self.replicas: dict[str, Replica] = self.repair.replicas
@@ -342,6 +342,8 @@ class Member:
         for origin in sorted(there - {self.origin}):
             self._judge_one(origin, now)
         self._refute()
+        for origin in sorted(over & self.repair.peers.keys()):
+            self.out.append(Disconnect(origin, "a newer incarnation of this node has joined"))
         held = {origin for replica in self.replicas.values() for origin in replica.copies}
         dead = {origin for origin in held if origin not in there or self._holds_dead(origin)}
         self._set_dead(dead)
@@ -433,9 +435,8 @@ class Member:
         if self.record.status != JOINING or not self._joined:
             return
         silent = now - self.timing.timeout
-        if any(peer not in self._join_needs and known.heard > silent for peer, known in self.repair.peers.items()):
-            return
-        if all(self._holds(versions) for versions in self._join_needs.values()):
+        heard = [peer for peer, known in self.repair.peers.items() if known.heard > silent]
+        if all(peer in self._join_needs and self._holds(self._join_needs[peer]) for peer in heard):
             self.set_status(UP)
             self._stale = True
 
@@ -483,8 +484,6 @@ class Member:
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
             if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
-            if origin in self.repair.peers and (origin in over):
-                self.out.append(Disconnect(origin, "a newer incarnation of this node has joined"))
             if self._is_needed(origin):
                 continue
             node, incarnation = node_of(origin), incarnation_of(origin)

@@ -218,6 +218,10 @@ class Replicator:
         elif theirs > self.replica(sworm).digest(origin):  # nobody can tell who is right; that all agree can be had
             self.out.append(Send(peer, Want(sworm, origin, 0)))
 
+    def _answers(self, origin: Origin, now: float) -> bool:
+        known = self.peers.get(origin)
+        return known is not None and now - known.heard < self.timing.timeout
+
     # --------------------------------------------------------------------------------------------------------- beats
 
     def ask_for_gaps(self, now: float) -> None:
@@ -227,7 +231,7 @@ class Replicator:
                 continue
             del self._gaps[where]
             sworm, origin = where
-            source = origin if origin in self.peers else peer
+            source = origin if self._answers(origin, now) else peer
             if source in self.peers and not self.refused(origin):
                 self.out.append(Send(source, Want(sworm, origin, self.replica(sworm).version(origin))))
 

@@ -122,7 +122,7 @@ class Arbiter:
         if claim.spec is None:
             self._answer(pending, "refused", problem="start_failed", detail="a registration needs a target")
             return
-        epoch = context.member.clock.stamp(
+        epoch = context.member.clock.epoch(
             context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
         )
         self.busy[slot] = deque()

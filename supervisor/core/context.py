@@ -95,7 +95,7 @@ class Context:
 
     def new_epoch(self, sworm: str, name: str) -> int:
         """An epoch above every one known of this name."""
-        return self.member.clock.stamp(self.now, self.member.replica(sworm).highest_epoch(name))
+        return self.member.clock.epoch(self.now, self.member.replica(sworm).highest_epoch(name))
 
     def is_back(self, origin: Origin) -> bool:
         """Whether an incarnation that counts as dead is linked and speaks: it is about to refute that."""

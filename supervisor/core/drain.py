@@ -52,6 +52,8 @@ class Drain:
     def cordon(self, on: bool) -> None:
         """Take no new processes, or take them again; also ends the state in which a drain left the node."""
         status = self.context.member.record.status
+        if self.deadline and self.leave:
+            return  # its agent is on its way out and takes nobody's word against it
         if status in (UP, CORDONED, DRAINING):
             self.context.draining = False
             self.deadline = 0.0
