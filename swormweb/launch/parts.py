@@ -31,6 +31,9 @@ NOT_FOR_AGENTS = frozenset(
 #: Largest message on a live stream, in bytes: a snapshot of 100 000 processes. Daphne's own 1 MiB ends at 8 000.
 _WEB_MESSAGE = str(64 * 1024 * 1024)
 
+#: What the nursery's command line leaves free for the longest title of an agent, in characters.
+_TITLE_ROOM = 600
+
 #: How long daphne waits for a request that it is still answering when it stops, in seconds.
 _WEB_CLOSE = "5"
 
@@ -90,8 +93,16 @@ def observer(environ: Mapping[str, str], join: Sequence[str]) -> Part:
 def agent(name: str, port: int, environ: Mapping[str, str], join: Sequence[str]) -> Part:
     """One node."""
     listen = f"{ports.HOST}:{port}"
-    own = {**for_agent(environ), "SWORM_JOIN": ",".join(join)}
-    return Part(name, manage("agent", "--name", name, "--listen", listen), own)
+    joins = [word for url in join for word in ("--join", url)]
+    return Part(name, manage("agent", "--name", name, "--listen", listen, *joins), for_agent(environ))
+
+
+def nursery(environ: Mapping[str, str]) -> Part:
+    """What agents are forked from."""
+    room = "-" * _TITLE_ROOM
+    return Part(
+        "agents", (sys.executable, "-m", "swormweb.launch.nursery", room), {**for_agent(environ), "SPT_NOENV": "1"}
+    )
 
 
 def mesh_url(port: int) -> str:

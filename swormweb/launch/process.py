@@ -6,6 +6,7 @@ holds nothing of the launcher's terminal: its input is empty and its output goes
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import psutil
 
@@ -22,6 +24,9 @@ LOG_LIMIT = 20 * 1024 * 1024
 
 #: After SIGKILL only the kernel's own work remains, in seconds.
 _KILL_PATIENCE = 10.0
+
+#: From linux/prctl.h.
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,49 @@ class Running:
             return [self]
 
 
-def spawn(command: Sequence[str], environ: Mapping[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
-    """Start a part: own session, no input, output appended to `log`."""
+class Child(Protocol):
+    """A process that the launcher started and has to reap, as `subprocess.Popen` is one."""
+
+    pid: int
+    returncode: int | Any
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+
+
+class Adopted:
+    """A child that somebody else forked for us."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # its first parent still lives, or somebody has waited for it
+                return None if Running.of(self.pid).alive else -1
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+
+def adopt_orphans() -> None:
+    """From now on this process is the parent of those descendants whose own parent ends."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def rotate(log: Path) -> None:
+    """Set a log aside that has grown too large; one older one is kept."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
+
+
+def spawn(command: Sequence[str], environ: Mapping[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start a part: own session, no input, output appended to `log`."""
+    rotate(log)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(

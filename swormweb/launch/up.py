@@ -8,20 +8,19 @@ imports.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from swormweb.launch import files, fingerprint, health, parts
 from swormweb.launch.cluster import Cluster
 from swormweb.launch.down import stop
 from swormweb.launch.errors import PartFailed
 from swormweb.launch.parts import Part
-from swormweb.launch.process import spawn
+from swormweb.launch.process import Adopted, Child, adopt_orphans, rotate, spawn
 
 #: How long all parts together may take to become ready, in seconds. A cold machine that compiles everything needs 20.
 READY_PATIENCE = 90.0
@@ -38,10 +37,11 @@ class Start:
     def __init__(self, cluster: Cluster, say: Say) -> None:
         self.cluster = cluster
         self.say = say
-        self.begun: dict[str, subprocess.Popen[bytes]] = {}
+        self.begun: dict[str, Child] = {}
 
     def run(self, agents: int | None, port: int | None) -> dict[str, Any]:
         """Bring the cluster up; returns what `cluster.json` says. Raises `LaunchError` with nothing left begun."""
+        adopt_orphans()
         with self.cluster.folder.lock():
             self.cluster.reload()
             self.cluster.plan(agents, port)
@@ -57,10 +57,14 @@ class Start:
     def _bring_up(self) -> dict[str, Any]:
         self._start_broker()
         fresh_tables, fresh_files = self._stale_migrations(), files.are_stale(self.cluster.caller)
-        self._start_agents()
-        if not fresh_files:
-            self._start_web()
-        self._start_database()
+        nursery = self._warm_nursery()
+        try:
+            if not fresh_files:
+                self._start_web()
+            self._start_database()
+            self._start_agents(nursery)
+        finally:
+            _dismiss(nursery)
         if not fresh_tables:
             self._start_observer()
         sign_in_url = self._prepare(fresh_tables, fresh_files)
@@ -93,7 +97,7 @@ class Start:
         server.initialize()
         self._begun(parts.POSTGRES, server.start_ready())
 
-    def _begun(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def _begun(self, name: str, process: Child) -> None:
         self.begun[name] = process
         self.cluster.record(name, process.pid)
 
@@ -125,15 +129,20 @@ class Start:
         done = subprocess.run(
             command, env=environ, cwd=parts.ROOT, input=json.dumps(request), capture_output=True, text=True, check=False
         )
-        log = self.cluster.log("prepare")
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
-            file.write(done.stderr)
+        with self._own_log("prepare") as log:
+            log.write(done.stderr.encode())
         if done.returncode != 0:
-            raise PartFailed(f"preparing the database failed: {last_line(done.stderr)} ({log})")
+            raise PartFailed(f"preparing the database failed: {last_line(done.stderr)} ({log.name})")
         told: dict[str, str] = json.loads(done.stdout)
         return told
 
     # ------------------------------------------------------------------------------------------------ our own programs
+
+    def _own_log(self, name: str) -> BinaryIO:
+        """The log of a helper, to be added to."""
+        path = self.cluster.log(name)
+        path.touch(mode=0o600)
+        return path.open("ab")
 
     def _start(self, part: Part) -> None:
         if part.name in self.begun or self.cluster.runs(part.name):
@@ -141,10 +150,33 @@ class Start:
         self.say(f"starting {part.name}")
         self._begun(part.name, spawn(part.command, part.environ, self.cluster.log(part.name), parts.ROOT))
 
-    def _start_agents(self) -> None:
+    def _warm_nursery(self) -> subprocess.Popen[bytes] | None:
+        """Begin the imports of the agents that are missing; None when none is."""
+        if all(self.cluster.runs(name) for name in self.cluster.agents):
+            return None
+        part = parts.nursery(self.cluster.environment())
+        with self._own_log(part.name) as log:
+            pipe = subprocess.PIPE
+            return subprocess.Popen(part.command, env=part.environ, cwd=parts.ROOT, stdin=pipe, stdout=pipe, stderr=log)
+
+    def _start_agents(self, nursery: subprocess.Popen[bytes] | None) -> None:
+        """Have the missing agents forked."""
+        if nursery is None:
+            return
         environ = self.cluster.environment()
-        for name in self.cluster.agents:
-            self._start(parts.agent(name, self.cluster.port(name), environ, self.cluster.mesh_urls(but=name)))
+        names = [name for name in self.cluster.agents if not self.cluster.runs(name)]
+        self.say(f"starting {', '.join(names)}")
+        wanted = []
+        for name in names:
+            part = parts.agent(name, self.cluster.port(name), environ, self.cluster.mesh_urls(but=name))
+            rotate(self.cluster.log(name))
+            wanted.append({"command": part.command, "log": str(self.cluster.log(name))})
+        told, _ = nursery.communicate(json.dumps(wanted).encode())
+        for name, pid in zip(names, told.split(), strict=False):
+            self._begun(name, Adopted(int(pid)))
+        if nursery.returncode != 0:
+            log = self.cluster.log("agents")
+            raise PartFailed(f"the agents did not start: {last_line(log.read_text())} ({log})")
 
     def _start_web(self) -> None:
         self._start(parts.web(self.cluster.port(parts.WEB), self.cluster.environment()))
@@ -185,6 +217,12 @@ class Start:
             return health.web_reason(self.cluster.port(name))
         others = [other for other in self.cluster.agents if other != name]
         return health.agent_reason(self.cluster.port(name), others)
+
+
+def _dismiss(nursery: subprocess.Popen[bytes] | None) -> None:
+    """Let a nursery go that was not needed after all: at the end of its input it ends without a child."""
+    if nursery is not None and nursery.returncode is None:
+        nursery.communicate()
 
 
 def last_line(text: str) -> str:

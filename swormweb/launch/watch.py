@@ -6,14 +6,13 @@ that it watches has ended.
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from swormweb.launch.cluster import Cluster
 from swormweb.launch.folder import Folder
-from swormweb.launch.process import Running
+from swormweb.launch.process import Child, Running
 
 #: Pause between two looks, in seconds: short enough for a log to seem immediate, long enough to cost nothing.
 _FOREGROUND = 0.1
@@ -62,7 +61,7 @@ class Tail:
 class Watch:
     """Which parts of a cluster live, as one launcher sees them. `children` are those it has to reap."""
 
-    def __init__(self, folder: Folder, children: Mapping[str, subprocess.Popen[bytes]], say: Say) -> None:
+    def __init__(self, folder: Folder, children: Mapping[str, Child], say: Say) -> None:
         self._folder = folder
         self._children = dict(children)
         self._say = say

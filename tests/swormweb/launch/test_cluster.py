@@ -94,7 +94,10 @@ def test_an_agent_does_not_get_the_control_planes_keys(cluster: Cluster) -> None
     assert part.environ["REDIS_URL"] == cluster.redis_url
     assert part.environ["SWORM_CLUSTER_KEY"] == cluster.state["cluster_key"]
     assert part.environ["HOME"] == "/home/somebody"
-    assert part.environ["SWORM_JOIN"] == ",".join(parts.mesh_url(cluster.port(name)) for name in ("n2", "n3"))
+    joined = [word for name in ("n2", "n3") for word in ("--join", parts.mesh_url(cluster.port(name)))]
+    assert part.command[-4:] == tuple(joined)
+    nursery = parts.nursery(environ)
+    assert not nursery.environ.keys() & parts.NOT_FOR_AGENTS
 
 
 def test_no_secret_stands_on_a_command_line(cluster: Cluster) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from swormweb.launch.process import Running, end, spawn, wait_ended
+from swormweb.launch.parts import ROOT
+from swormweb.launch.process import LOG_LIMIT, Adopted, Running, end, rotate, spawn, wait_ended
 
 #: Ends neither by SIGTERM nor by SIGINT, and has a child that does not either; says when it is ready.
 STUBBORN = """
@@ -84,3 +85,43 @@ def test_a_log_is_added_to(tmp_path: Path) -> None:
     for word in ("one", "two"):
         assert spawn(["echo", word], {"PATH": os.environ["PATH"]}, log, tmp_path).wait() == 0
     assert log.read_text() == "one\ntwo\n"
+
+
+def test_a_log_that_has_grown_too_large_is_set_aside(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    with log.open("wb") as file:
+        file.truncate(LOG_LIMIT + 1)
+    rotate(log)
+    assert not log.exists()
+    assert (tmp_path / "part.log.1").stat().st_size == LOG_LIMIT + 1
+    log.write_text("new\n")
+    rotate(log)
+    assert log.exists()
+
+
+#: A launcher in small: its helper forks a child and ends; the launcher is the child's parent from then on.
+ADOPTING = """
+import subprocess, sys, time
+from swormweb.launch.process import Adopted, adopt_orphans
+adopt_orphans()
+helper = "import os, time\\npid = os.fork()\\nif pid: print(pid)\\nelse:\\n os.close(1); time.sleep(0.05); os._exit(7)"
+done = subprocess.run([sys.executable, "-c", helper], capture_output=True, check=True)
+child = Adopted(int(done.stdout))
+while child.poll() is None:
+    time.sleep(0.01)
+print(child.returncode)
+"""
+
+
+def test_a_child_of_a_helper_that_ended_is_adopted() -> None:
+    done = subprocess.run([sys.executable, "-c", ADOPTING], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "7\n"
+
+
+def test_somebody_elses_process_is_seen_to_end(sleeper: subprocess.Popen[bytes]) -> None:
+    grandchild = Adopted(1)
+    assert grandchild.poll() is None
+    never = Adopted(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    assert never.poll() == -1
