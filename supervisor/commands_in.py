@@ -89,6 +89,8 @@ class Incoming:
     def take(self, payload: Payload) -> None:
         """Obey or drop one command."""
         try:
+            if not isinstance(payload, dict):
+                raise BadCommand(f"a command is a map, not {type(payload).__name__}")
             command = Command(payload, self._answer)
         except BadCommand as error:
             self._drop("", str(error))

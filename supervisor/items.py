@@ -25,10 +25,20 @@ def spec_of(item: dict[str, Any], isolation: str) -> Spec:
     wanted = item.get("isolation") or isolation or ISOLATIONS[0]
     if wanted not in ISOLATIONS:
         raise BadValue(f"isolation {wanted!r:.100} is not one of {', '.join(ISOLATIONS)}")
-    args, kwargs, meta = item.get("args") or [], item.get("kwargs") or {}, item.get("meta") or {}
-    if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(meta, dict):
-        raise BadValue("args must be a list, kwargs and meta must be maps")
+    args: list[Any] = _field(item, "args", list)
+    kwargs: dict[str, Any] = _field(item, "kwargs", dict)
+    meta: dict[str, Any] = _field(item, "meta", dict)
     return Spec(target, pack_arguments(args, kwargs), wanted, pack(meta) if meta else b"")
+
+
+def _field(item: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    """A field that may be left out, or None. Raises `BadValue` for another type."""
+    value = item.get(name)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise BadValue(f"{name} must be a {'list' if kind is list else 'map'}, not {value!r:.100}")
+    return value
 
 
 def shown_state(found: Located) -> str:

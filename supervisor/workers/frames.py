@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from supervisor.workers.values import pack, unpack
 
@@ -68,8 +68,8 @@ class Frames(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol.connection_made`."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop has classes of its own for transports, with the same methods.
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`."""

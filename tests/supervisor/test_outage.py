@@ -31,11 +31,10 @@ def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixtur
     outage.recovered()
     for _ in range(5):
         outage.failed(OSError("connection refused"))
-    assert outage.away is True
+    assert outage.away
     for _ in range(5):
         outage.recovered()
-    assert outage.away is False
-    assert outage.count == 1
+    assert [outage.away, outage.count] == [False, 1]
     first, second = [record.getMessage() for record in caplog.records]
     assert first == "the broker is away, trying again until it is back: connection refused"
     assert second.startswith("the broker is back after 0.0 s")
