@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from registry.core.names import GONE, GROUP, RUNNING, STARTING, Key, Registration, Spec
 
 
+#: How many times more examples than usual (`LAW_FACTOR` in the environment), for a night of searching.
+FACTOR = int(os.environ.get("LAW_FACTOR", "1"))
+
+
 def law(examples: int) -> settings:
     """Settings of one property test."""
     return settings(
-        max_examples=examples,
+        max_examples=examples * FACTOR,
         deadline=None,
         database=None,
         derandomize=bool(os.environ.get("CI")),
