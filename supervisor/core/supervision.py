@@ -107,11 +107,10 @@ class Supervision:
 
     def _worker_gone(self, process: Process, normal: bool, detail: str) -> None:
         match process.phase:
+            case "starting" if process.serial in self.after_start:
+                self.failed(process.serial, "start_failed", detail or "the worker ended while it started")
             case "starting" | "running":
-                then = self.after_start.pop(process.serial, None)
                 self._crashed(process, normal, detail)
-                if then:
-                    then(process, False, "start_failed", detail or "the worker ended while it started")
             case "freezing":
                 self.source_lost(process, detail)
                 self._crashed(process, normal, detail)
