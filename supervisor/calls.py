@@ -223,6 +223,10 @@ class Router:
         if isinstance(letter, OwnCast) and letter.failed is not None:
             log.warning("a cast to %s/%s was dropped: %s", letter.sworm, letter.name, letter.failed)
 
+    def settled(self, letter: Incoming) -> None:
+        """Post: a call of a peer has its end."""
+        self.deadlines.discard(letter)
+
     def bounced(self, letter: Own, pid: Pid) -> None:
         """Post: a letter was not handled where it went; it is sent again, in order."""
         self.pending.pop(letter.id, None)

@@ -26,6 +26,10 @@ class Post(Protocol):
         """A letter of this node's own was not handled."""
         ...
 
+    def settled(self, letter: Incoming) -> None:
+        """A call of a peer has its end."""
+        ...
+
     def send(self, origin: Origin, message: tuple[Any, ...]) -> bool:
         """Send a message of the lane to a peer."""
         ...
@@ -129,16 +133,19 @@ class Incoming(Letter):
     def reply(self, value: Any) -> None:
         """See `Letter.reply`."""
         self.over = True
+        self.post.settled(self)
         self.post.send(self.origin, answer(self.id, value))
 
     def fail(self, error: BaseException) -> None:
         """See `Letter.fail`."""
         self.over = True
+        self.post.settled(self)
         self.post.send(self.origin, failure(self.id, error))
 
     def bounce(self, pid: Pid) -> None:
         """See `Letter.bounce`."""
         self.over = True
+        self.post.settled(self)
         self.post.send(self.origin, Bounced(self.id, pid))
 
     def expire(self) -> None:

@@ -12,7 +12,8 @@ from os import system  # noqa: F401 - must not be reachable as a target of this 
 from pathlib import Path
 from typing import Any
 
-from supervisor import NotHandled, Worker, current
+from supervisor import AlreadyStarted, NotHandled, Sworm, SwormError, Worker, WorkerCrashed, current
+from supervisor.backend import current_backend
 
 
 class Echo(Worker):
@@ -70,10 +71,11 @@ class Slow(Worker):
 
     gates: dict[str, asyncio.Event] = {}
     log: list[str] = []
+    hook: Any = None  # awaited within each call
 
     @classmethod
     def fresh(cls) -> None:
-        cls.gates, cls.log = {}, []
+        cls.gates, cls.log, cls.hook = {}, [], None
 
     @classmethod
     def gate(cls, key: str) -> asyncio.Event:
@@ -81,6 +83,8 @@ class Slow(Worker):
 
     async def handle_call(self, message: Any) -> Any:
         self.log.append(f"begin {message}")
+        if Slow.hook is not None:
+            await Slow.hook()
         await self.gate(message).wait()
         if message.startswith("raise"):
             raise ValueError(message)
@@ -250,3 +254,50 @@ def leaving(code: int) -> None:
 
 
 number = 7
+
+
+class Asked(Sworm):
+    """The sworm that workers here ask about."""
+
+
+class Asker(Worker):
+    """Uses the public verbs, and answers with what came of it."""
+
+    def init(self, **kept: Any) -> None:
+        self.kept = kept
+
+    async def handle_call(self, message: Any) -> Any:
+        try:
+            return await self.ask(message)
+        except AlreadyStarted as error:
+            return f"already {error.pid}"
+        except WorkerCrashed as error:
+            return f"WorkerCrashed: {error}"
+        except (SwormError, RuntimeError) as error:
+            return type(error).__name__
+
+    async def ask(self, message: str) -> Any:
+        match message:
+            case "register" | "again":
+                return await Asked.register_name("other", "chat:Room")
+            case "whereis":
+                return await asyncio.to_thread(Asked.whereis_name, "other")
+            case "registered":
+                return await asyncio.to_thread(Asked.registered)
+            case "call":
+                return await Asked.call("other", {"a": 1}, timeout=2.0)
+            case "crash":
+                return await Asked.call("other", "crash")
+            case "cast":
+                return Asked.cast("other", 7)
+            case "unregister":
+                return await Asked.unregister_name("other")
+            case "itself":
+                return await current_backend().call("chat", self.name, 1, 1.0)
+            case "sync":
+                return Asked.sync.call("other", 1)
+
+
+def plain_asker() -> None:
+    Asked.cast("other", Asked.sync.call("plain", 1, timeout=2.0))
+    Asked.sync.registered()
