@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from registry.core.directory import CORDONED, DRAINING, LEFT, UP
+from registry.core.directory import CORDONED, DRAINING, JOINING, LEFT, UP
 from registry.core.messages import DIRECTORY
 from supervisor.core.asks import Asks
 from supervisor.core.context import Context
@@ -76,7 +76,10 @@ class Drain:
             self._move_some(here)
 
     def _alone(self) -> bool:
-        return self.context.member.ready and not any(o != self.context.me for o, _ in self.context.member.view.hosts)
+        """Nobody takes anything over, and nobody is about to."""
+        member = self.context.member
+        coming = any(other.record.status == JOINING and other.state == "alive" for other in member.members())
+        return member.ready and not coming and not any(o != self.context.me for o, _ in member.view.hosts)
 
     def _move_some(self, here: list[Process]) -> None:
         context = self.context

@@ -231,6 +231,7 @@ class Run:
         """An agent exits once its core says that it is empty."""
         if host.drained is not None:
             self.doubt_if_last(host)
+            self.doubtful.update(host.drained.left_behind)  # restored elsewhere, if at all, without their state
             self.world.crash(host)
         elif host.up:
             self.world.at(0.05, lambda: self.leave_when_drained(host))
