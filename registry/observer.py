@@ -151,9 +151,9 @@ class Observer:
             return await self._over
         finally:
             listener.cancel()
-            await _leave(member, runner, mesh)
-            writer.stop()
+            writer.stop()  # first: what it would see of the others once the links are gone is not true
             await asyncio.to_thread(thread.join)
+            await _leave(member, runner, mesh)
 
     def _member(self, origin: Origin, url: str) -> Member:
         config = MemberConfig(self._config.timing, url=url, sworms=(), observing=True, os_pid=os.getpid())

@@ -130,8 +130,8 @@ def node_rows(members: Iterable[MemberInfo], processes: Mapping[str, int]) -> di
     """{name: row}, each node at its newest incarnation; observers are no nodes."""
     newest: dict[str, MemberInfo] = {}
     for member in members:
-        if member.record.status == OBSERVING:
-            continue
+        if member.record.status == OBSERVING or not member.record.sworms:
+            continue  # an observer, or one that left
         known = newest.get(member.node)
         if known is None or known.incarnation < member.incarnation:
             newest[member.node] = member

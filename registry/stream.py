@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ OBSERVED = "sworm:observed"
 
 #: Rows above which a frame only says that there are some: the reader loads them from the tables.
 MAX_ROWS = 2_000
+
+#: Frames that a slow broker may have waiting for it.
+MAX_UNDER_WAY = 8
 
 #: Seconds for which a broker that failed is left alone, and that it may take for an answer.
 PAUSE = 1.0
@@ -111,7 +115,7 @@ class Broker:
         self._clock = clock
         self._silent_until = 0.0
         self._rev_to = 0  #: of the last frame, whether it left or was lost: a loss shows as a gap
-        self._leaving: Future[None] | None = None
+        self._under_way: deque[Future[None]] = deque()
 
     def committed(self, written: Written, rows: Batch, versions: Vector, at: float) -> None:
         """Announce the versions, then send the rows."""
@@ -135,9 +139,10 @@ class Broker:
 
     def _send(self, frame: Frame) -> None:
         self._rev_to = max(self._rev_to, frame["rev_to"])
-        if self._leaving is not None and not self._leaving.done():
-            return  # the broker is slower than the changes; whoever watches reads the tables instead
-        self._leaving = asyncio.run_coroutine_threadsafe(self._group_send(frame), self._loop)
+        while self._under_way and self._under_way[0].done():
+            self._under_way.popleft()
+        if len(self._under_way) < MAX_UNDER_WAY:  # else whoever watches reads the tables instead
+            self._under_way.append(asyncio.run_coroutine_threadsafe(self._group_send(frame), self._loop))
 
     async def _group_send(self, frame: Frame) -> None:
         try:

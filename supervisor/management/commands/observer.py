@@ -18,6 +18,7 @@ import uvloop
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from registry.core.membership import PRESETS
 from registry.core.messages import KINDS
@@ -35,6 +36,9 @@ LOOK_UP_MS = 100
 
 #: Milliseconds that it gets to end.
 STOP_MS = 2_000
+
+#: libpq's limits: seconds to connect, and milliseconds without an acknowledgement until a connection is given up.
+CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 
 
 class Reports:
@@ -83,7 +87,15 @@ class Command(BaseCommand):
             config = _config(options)
         except BadFlag as error:
             raise CommandError(str(error), returncode=2) from error
+        _use_plain_connections()
         sys.exit(0 if _run(config, key) else 1)
+
+
+def _use_plain_connections() -> None:
+    """One thread writes, over one connection: a pool would only hide for seconds that the database is back."""
+    options = connections.settings["default"].setdefault("OPTIONS", {})
+    options.pop("pool", None)
+    options.update({name: value for name, value in CONNECTION.items() if name not in options})
 
 
 def _config(options: dict[str, Any]) -> ObserverConfig:
