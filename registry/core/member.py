@@ -299,6 +299,9 @@ class Member:
             case SummaryHash():
                 self.clock.observe(message.sent_at, now)
                 self.repair.on_hash(peer, message, now)
+                if known.same and self.record.status == JOINING:
+                    self._join_needs[peer] = {}  # all that it holds is here
+                    self._stale = True
             case Summary():
                 self._need_to_join(peer, message.versions)
                 self.repair.on_summary(peer, message, now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry.core.directory import ENDED, JOINING, LEFT, UP
@@ -288,6 +288,7 @@ def test_no_incarnation_is_used_twice() -> None:
 
 
 @law(25)
+@example(b"y\xd1\x13")  # a node is killed and started again while what it told of is being dropped
 @given(st.binary(min_size=3, max_size=24))
 def test_after_any_faults_views_agree(program: bytes) -> None:
     soup = Soup()

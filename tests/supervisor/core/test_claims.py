@@ -1,6 +1,6 @@
 """Claims at the arbiter: one at a time for each name, served in an agreed view only, answered once each.
 
-Named invariants: one-reply, claim-once, epoch-grows, acknowledged-survives, no-view-no-answer.
+Named invariants: one-reply, claim-once, epoch-once, acknowledged-survives, no-view-no-answer.
 """
 
 from __future__ import annotations
