@@ -92,6 +92,8 @@ class Postgres:
         reader, writer = os.pipe()
         os.write(writer, self.password.encode() + b"\n")
         os.close(writer)
+        if self.privileges.owner is not None:
+            os.fchown(reader, self.privileges.owner, -1)
         command = self.privileges.command(
             str(binaries() / "initdb"),
             f"--pgdata={self.data}",

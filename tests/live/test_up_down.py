@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from swormweb.launch import ports
@@ -102,19 +105,46 @@ def test_a_taken_port_is_refused_and_nothing_stays(make_cluster: Callable[..., L
     assert not json.loads((cluster.data / "state.json").read_text()).get("parts")
 
 
-def test_ctrl_c_ends_all_of_it(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> None:
-    cluster = make_cluster(1)
+def test_servers_of_others_are_used_and_left_alone(
+    make_cluster: Callable[..., LiveCluster], database_url: str, redis_url: str
+) -> None:
+    cluster = make_cluster(1, DATABASE_URL=database_url, REDIS_URL=redis_url)
+    cluster.up()
+    assert (cluster.told["database_url"], cluster.told["redis_url"]) == (database_url, redis_url)
+    assert cluster.told["services"]["postgres"] is None
+    assert cluster.told["services"]["valkey"] is None
+    assert [node["name"] for node in cluster.get("/nodes").body["items"] if node["status"] == "alive"] == ["n1"]
+    cluster.down()
+    with psycopg.connect(database_url) as link:
+        assert link.execute("select 1").fetchone() == (1,)
+
+
+@contextmanager
+def foreground(cluster: LiveCluster, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`./sworm up` as in a terminal, once it says that it is up."""
     words = ["up", "--empty", "--agents", "1", "--data", str(cluster.data), "--port", str(cluster.port)]
-    output = tmp_path / "output"
     with output.open("w") as file:
-        up = subprocess.Popen(
-            [str(ROOT / "sworm"), *words], env=clean_environment(), cwd=ROOT, stdout=file, stderr=file
-        )
+        command = [str(ROOT / "sworm"), *words]
+        up = subprocess.Popen(command, env=clean_environment(), cwd=ROOT, stdout=file, stderr=file)
         cluster.wait_for("it says that it is up", lambda: "/signin/" in output.read_text(), 120)
         cluster.told = json.loads((cluster.data / "cluster.json").read_text())
+        yield up
+
+
+def test_ctrl_c_ends_all_of_it(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> None:
+    cluster = make_cluster(1)
+    with foreground(cluster, tmp_path / "output") as up:
         processes = [Running.of(pid) for pid in cluster.all_pids()]
         assert len(processes) == 5
-        up.send_signal(2)
+        up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0
     assert not any(process.alive for process in processes)
-    assert "n1       | " in output.read_text()
+    assert "n1       | " in (tmp_path / "output").read_text()
+
+
+def test_down_ends_the_up_in_another_terminal_too(make_cluster: Callable[..., LiveCluster], tmp_path: Path) -> None:
+    cluster = make_cluster(1)
+    with foreground(cluster, tmp_path / "output") as up:
+        cluster.down()
+        assert up.wait(10) == 0
+    assert "n1 was stopped" in (tmp_path / "output").read_text()

@@ -25,6 +25,9 @@ GOOD = [
     ("SWORM_HTTPS", "1", "https", True),
     ("SWORM_DATABASE_POOL", "0", "database_pool", 0),
     ("SWORM_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+    ("SWORM_EVENT_DAYS", "7", "event_days", 7),
+    ("SWORM_SNAPSHOT_SECONDS", "60", "snapshot_seconds", 60),
+    ("SWORM_SNAPSHOT_HOURS", "2", "snapshot_hours", 2),
     ("SWORM_STATIC_ROOT", "/srv/static", "static_root", "/srv/static"),
 ]
 
@@ -46,6 +49,9 @@ BAD = [
     ("SWORM_DATABASE_POOL", "-1"),
     ("SWORM_DATABASE_POOL", "many"),
     ("SWORM_LOG_LEVEL", "loud"),
+    ("SWORM_EVENT_DAYS", "0"),
+    ("SWORM_SNAPSHOT_SECONDS", "0.5"),
+    ("SWORM_SNAPSHOT_HOURS", "forever"),
     ("DATABASE_URL", "mysql://u@h/db"),
     ("DATABASE_URL", "postgresql://u@h"),
     ("DATABASE_URL", "postgresql:///db"),

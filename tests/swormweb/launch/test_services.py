@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
 import signal
 from pathlib import Path
 
@@ -13,8 +16,8 @@ from redis.retry import Retry
 
 from swormweb.launch import ports
 from swormweb.launch.errors import PartFailed
-from swormweb.launch.postgres import Postgres
-from swormweb.launch.privileges import Privileges
+from swormweb.launch.postgres import Postgres, binaries
+from swormweb.launch.privileges import Privileges, as_nobody
 from swormweb.launch.process import Running, end
 from swormweb.launch.valkey import Valkey
 
@@ -70,6 +73,31 @@ def test_a_server_that_cannot_start_says_why(postgres: Postgres) -> None:
     (postgres.data / "PG_VERSION").write_text("9\n")
     with pytest.raises(PartFailed, match=r"postgres: the server did not start: .*incompatible"):
         postgres.start_ready()
+
+
+def nobody_can_reach(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o005 == 0o005 for parent in [path, *path.parents])
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not nobody_can_reach(binaries()), reason="only root may run programs as somebody else"
+)
+def test_root_without_user_namespaces_runs_it_as_nobody(tmp_path: Path) -> None:
+    server = Postgres(
+        tmp_path / "postgres", ports.choose(set()), "secret", tmp_path / "log", as_nobody(), {"fsync": "off"}
+    )
+    try:
+        server.initialize()
+        process = server.start_ready()
+        running = Running.of(process.pid).process()
+        assert running is not None
+        assert running.uids().effective == pwd.getpwnam("nobody").pw_uid
+        with psycopg.connect(server.url) as link:
+            assert link.execute("select 1").fetchone() == (1,)
+        assert not end([Running.of(process.pid)], signal.SIGINT, 10)
+        process.wait()
+    finally:
+        shutil.rmtree(server.data.parent)
 
 
 def test_another_owner_keeps_its_data_elsewhere() -> None:
