@@ -93,6 +93,25 @@ class Watch:
             before = self._version(DIRECTORY, self._member.origin)
             return self._member.write(DIRECTORY, changes) != before
 
+    def definitions_held(self) -> dict[str, dict[str, int]]:
+        """{node: {sworm: revision}} of the definitions written here that each linked node is known to hold."""
+        with self._lock:
+            member = self._member
+            own = member.replicas[DIRECTORY].copies[member.origin]
+            written = {
+                key[1]: (own.log.get(key, 0), value) for key, value in own.entries.items() if key[0] == DEFINITION
+            }
+            held = {
+                peer: member.repair.peers[peer].known.get(DIRECTORY, {}).get(member.origin, 0)
+                for peer in member.repair.peers
+            }
+        return {
+            node_of(peer): {
+                sworm: int(wire[1]) for sworm, (at, wire) in written.items() if at <= version and not wire[-1]
+            }
+            for peer, version in held.items()
+        }
+
     # ------------------------------------------------------------------------------------------------------- snapshots
 
     def snapshots(self, with_entries: bool) -> list[SnapshotRow]:

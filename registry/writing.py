@@ -23,7 +23,7 @@ from django.db import connection
 
 from registry import reports
 from registry.projection import Batch, Mirror
-from registry.readmodel import EventRow, ReadModel, TermLost, Vector, Work
+from registry.readmodel import EventRow, ReadModel, Stats, TermLost, Vector, Work
 from registry.stream import Broadcast
 from registry.succession import Succession
 from registry.watch import Seen, Watch
@@ -111,6 +111,7 @@ class Writer:
         self._succession = Succession(model.holder)
         self._mirror: Mirror | None = None  #: None: what the tables hold is not known
         self._versions: Vector = {}  #: as written
+        self._held: dict[str, dict[str, int]] = {}  #: definitions at the nodes, as written
         self._told: deque[tuple[reports.Reported, Future[None]]] = deque()
         self._notes: deque[EventRow] = deque(maxlen=MAX_NOTES)
         self._woken = threading.Event()
@@ -231,7 +232,7 @@ class Writer:
         self._woken.set()
 
     def _forget(self) -> None:
-        self._mirror, self._versions = None, {}
+        self._mirror, self._versions, self._held = None, {}, {}
 
     def _end(self) -> None:
         try:
@@ -253,8 +254,13 @@ class Writer:
 
     def _renew(self) -> None:
         self._model.renew_term()
-        if self._mirror is not None:
-            self._broadcast.beat(self._model.revision())
+        if self._mirror is None:
+            return
+        self._broadcast.beat(self._model.revision())
+        held = self._watch.definitions_held()
+        if held != self._held:
+            self._model.write_stats(Stats(node, definitions=all_) for node, all_ in held.items())
+            self._held = held
 
     # ------------------------------------------------------------------------------------------------------ the rows
 

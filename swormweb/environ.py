@@ -53,6 +53,9 @@ class Environment:
     static_root: str  #: where `collectstatic` puts files; empty: `staticfiles` in the project
     database_pool: int  #: most connections a process holds; 0: no pool
     log_level: str
+    event_days: int  #: how long the observer keeps events
+    snapshot_seconds: int  #: how often it records every node's replicas
+    snapshot_hours: int  #: and how long it keeps these records
 
 
 def _text(text: str) -> str:
@@ -199,6 +202,9 @@ SETTINGS: dict[str, _Setting] = {
     "static_root": _Setting("SWORM_STATIC_ROOT", _text, ""),
     "database_pool": _Setting("SWORM_DATABASE_POOL", _whole(0, 1000), 20),
     "log_level": _Setting("SWORM_LOG_LEVEL", _choice(*LOG_LEVELS), "INFO"),
+    "event_days": _Setting("SWORM_EVENT_DAYS", _whole(1, 36_500), 30),
+    "snapshot_seconds": _Setting("SWORM_SNAPSHOT_SECONDS", _whole(1, 86_400), 10),
+    "snapshot_hours": _Setting("SWORM_SNAPSHOT_HOURS", _whole(1, 87_600), 24),
 }
 
 

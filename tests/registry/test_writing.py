@@ -198,6 +198,16 @@ def test_definitions_reach_the_agents_and_only_news_are_published() -> None:
     assert scene.signals.count("published") == 1
 
 
+def test_each_node_is_shown_with_the_definitions_that_it_holds() -> None:
+    scene = Scene().linked()
+    Sworm.objects.create(name="rooms", revision=3)
+    Sworm.objects.create(name="gone", revision=2, deleted=True)
+    scene.turn()
+    scene.cluster.after(0.1)
+    scene.writer._renew()
+    assert dict(Node.objects.values_list("name", "definitions")) == {"n1": {"rooms": 3}, "n2": {"rooms": 3}}
+
+
 def in_background(work: Any) -> tuple[threading.Thread, list[BaseException | None]]:
     outcome: list[BaseException | None] = []
 

@@ -26,7 +26,7 @@ from registry.mesh.codec import Codec
 from registry.mesh.protocol import Handler, Identity, Mesh, Options
 from registry.mesh.websocket import WebSocketMesh
 from registry.observer import Observer, ObserverConfig
-from registry.writing import NotRecorded
+from registry.writing import Keeping, NotRecorded
 from supervisor.broker import DoorbellBroker, embedded_worker
 from supervisor.config import LISTEN, BadFlag, need_cluster_key, parse_join, parse_listen, parse_name
 from supervisor.tasks import OBSERVER_QUEUE, ReportActor, declare_report
@@ -109,6 +109,11 @@ def _config(options: dict[str, Any]) -> ObserverConfig:
         host=host,
         port=port,
         join=parse_join(options["join"]) if options["join"] else settings.SWORM_JOIN,
+        keeping=Keeping(
+            event_days=settings.ENVIRONMENT.event_days,
+            snapshot_hours=settings.ENVIRONMENT.snapshot_hours,
+            snapshot_seconds=settings.ENVIRONMENT.snapshot_seconds,
+        ),
     )
 
 
