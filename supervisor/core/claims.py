@@ -56,6 +56,7 @@ class Arbiter:
         self.waiting: list[Pending] = []  #: until the view is agreed
         self.orders: dict[str, Ordered] = {}
         self.answers: dict[str, Verdict] = {}
+        self.settling: list[tuple[Ordered, OrderDone]] = []  #: done, and not merged here yet
         self.check_at = FOREVER
         self.restore_due = False
         self._order_number = 0
@@ -193,14 +194,31 @@ class Arbiter:
         ordered = self.orders.pop(done.id, None)
         if ordered is None:
             return
-        slot = (ordered.order.sworm, ordered.order.name)
         if done.result == "retry":
             self._answer(ordered.pending, "retry")
+            self._release((ordered.order.sworm, ordered.order.name))
         else:
+            self.settling.append((ordered, done))
+            self.settle()
+
+    def settle(self) -> None:
+        """Let the next claim to a name go on once the outcome of the last order stands in the copies here: a claim that met
+        the old entry, or none, would be answered wrongly."""
+        settling, self.settling = self.settling, []
+        for ordered, done in settling:
+            if not self._stands(ordered.order.sworm, done):
+                self.settling.append((ordered, done))
+                continue
             self._answer(
                 ordered.pending, done.result, done.pid, done.epoch, done.origin, done.version, done.problem, done.detail
             )
-        self._release(slot)
+            self._release((ordered.order.sworm, ordered.order.name))
+
+    def _stands(self, sworm: str, done: OrderDone) -> bool:
+        member = self.context.member
+        if not done.origin or done.origin in member.dead or member.is_over(done.origin):
+            return True
+        return member.replica(sworm).version(done.origin) >= done.version
 
     # -------------------------------------------------------------------------------------------------------- restore
 

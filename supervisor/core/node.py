@@ -165,6 +165,8 @@ class Node:
                 self.conflicts.check(sworm, names)
             if context.targets or self.handoffs.moves:
                 self.handoffs.check()
+            if self.arbiter.settling:
+                self.arbiter.settle()
             if member.ready and (self.arbiter.restore_due or self.arbiter.waiting):
                 self.arbiter.serve()
             if context.draining:
