@@ -58,7 +58,7 @@ class Backend(Protocol):
         """Every name and its pid, as known here, in no order."""
         ...
 
-    async def call(self, sworm: str, name: str, message: Any, timeout: float) -> Any:
+    def call(self, sworm: str, name: str, message: Any, timeout: float) -> Coroutine[Any, Any, Any]:
         """Send a message and wait for the reply. Raises `NotRegistered` or a `CallError`."""
         ...
 

@@ -141,7 +141,10 @@ class Router:
         if self.holds.keep(key, letter):
             return
         before = self.places.get(key)
-        if before is not None and before != found.pid:
+        if before == found.pid and found.origin in self.linked:
+            letter.sent_to, letter.serial = found.origin, found.entry.serial
+            self._send_letter(letter)
+        elif before is not None and before != found.pid:
             self.holds.begin(key, before)
             self.holds.keep(key, letter)
             self._mark(key, before)

@@ -20,9 +20,10 @@ class Expiring(Protocol):
         ...
 
 
-#: (longest time-out in seconds, how many milliseconds its deadlines are rounded up to)
-GRAINS = ((1.0, 10), (10.0, 50))
-COARSEST = 1_000
+#: Milliseconds to which deadlines are rounded up: of time-outs up to one second, up to ten, and longer ones.
+FINE = 10
+MEDIUM = 50
+COARSE = 1_000
 
 
 class Deadlines:
@@ -38,7 +39,7 @@ class Deadlines:
 
     def add(self, item: Expiring, timeout: float) -> None:
         """Call `item.expire()` after this many seconds, unless it is discarded."""
-        grain = next((grain for longest, grain in GRAINS if timeout <= longest), COARSEST)
+        grain = FINE if timeout <= 1.0 else MEDIUM if timeout <= 10.0 else COARSE
         slot = item.due_slot = (int((self.loop.time() + timeout) * 1_000) // grain + 1) * grain
         found = self.slots.get(slot)
         if found is not None:

@@ -9,7 +9,7 @@ backend of this process and mean the same in a worker, in a view and in a script
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from registry.core.ids import Pid, check_name
@@ -213,13 +213,13 @@ class Sworm:
     # ------------------------------------------------------------------------------------------------------ messages
 
     @classmethod
-    async def call(cls, name: str, message: Any, *, timeout: float = DEFAULT_TIMEOUT) -> Any:
+    def call(cls, name: str, message: Any, *, timeout: float = DEFAULT_TIMEOUT) -> Coroutine[Any, Any, Any]:
         """Send a message to the process of a name and return its reply; `timeout` in seconds.
 
         Raises `NotRegistered`, `CallTimeout`, `WorkerCrashed`, or `LinkLost` when its node went away meanwhile; but for
         the first, the message may have been handled.
         """
-        return await current_backend().call(cls.name, name, message, timeout)
+        return current_backend().call(cls.name, name, message, timeout)
 
     @classmethod
     def cast(cls, name: str, message: Any) -> None:

@@ -25,7 +25,7 @@ from supervisor.workers.base import OWNER, Worker
 from supervisor.workers.protocol import LATER, Executor, Host, Letter
 from supervisor.workers.scope import scope_of
 from supervisor.workers.tracing import shortened
-from supervisor.workers.values import copied, pack_state, unpack
+from supervisor.workers.values import PLAIN, copied, pack_state, unpack
 
 log = logging.getLogger("supervisor.workers")
 
@@ -50,7 +50,8 @@ def _is_quick(kind: type[Worker]) -> bool:
 
 def is_pending(value: Any) -> bool:
     """Whether a method returned something to wait for."""
-    return value.__class__ is CoroutineType or inspect.isawaitable(value)
+    kind = value.__class__
+    return kind not in PLAIN and (kind is CoroutineType or inspect.isawaitable(value))
 
 
 class _Adopted(Letter):

@@ -20,6 +20,9 @@ MAX_STATE = 4 * 1024 * 1024
 MAX_MESSAGE = 8 * 1024 * 1024
 
 _IMMUTABLE = frozenset({type(None), bool, float, str, bytes})
+#: Types of which nothing is an awaitable: asking `inspect` costs more than a whole call.
+PLAIN = _IMMUTABLE | {int, dict, list, tuple}
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 

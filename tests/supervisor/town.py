@@ -1,4 +1,4 @@
-"""What the tests of calls share: nodes with real workers and routers, a registry that the test writes, meshes in memory.
+"""What the tests of calls share: nodes with real workers and routers, a registry that tests write, meshes in memory.
 
 Law: nobody sleeps here. The registry is one for all nodes unless a test gives one its own view of it.
 """
