@@ -16,6 +16,9 @@ from registry.core.messages import Delta, Versions
 from registry.core.names import GONE, Key, Located, Registration, located, rank
 from registry.core.origin import Changed, VersionedMap
 
+#: Names taken out whose epoch is remembered, so that the next incarnation gets a higher one though clocks differ.
+MAX_RETIRED = 4_096
+
 #: Deltas that came too early, kept for each origin at most.
 MAX_HELD = 8
 
@@ -27,7 +30,7 @@ def _cut(delta: Delta) -> tuple[int, int, int]:
 class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
-    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "staged", "sworm")
+    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "retired", "staged", "sworm")
 
     def __init__(self, sworm: str) -> None:
         self.sworm = sworm
@@ -37,6 +40,7 @@ class Replica:
         self.dead: set[Origin] = set()
         self.changed: set[str] = set()  #: names touched since somebody last took them
         self.contested: set[str] = set()  #: names with more than one claim, or with a void one
+        self.retired: dict[str, int] = {}  #: name -> the highest epoch of it that was taken out, for a while
         self.held: dict[Origin, list[Delta]] = {}
         self.staged: dict[tuple[Origin, Origin], dict[int, Delta]] = {}  #: (sender, origin) -> pieces
 
@@ -161,11 +165,20 @@ class Replica:
     def _reindex(self, origin: Origin, changed: Changed) -> None:
         copy = self.copies.get(origin)
         entries = copy.entries if copy else {}
-        for key in changed:
+        for key, before in changed.items():
             if isinstance(key, str):
-                self._point(origin, key, entries.get(key))
+                entry = entries.get(key)
+                if before is not None and (entry is None or entry.epoch < before.epoch):
+                    self._retire(key, before.epoch)
+                self._point(origin, key, entry)
             elif key[0] == GONE:
+                self._retire(key[1], before or 0)
                 self._set_gone(key[1])
+
+    def _retire(self, name: str, epoch: int) -> None:
+        self.retired[name] = max(epoch, self.retired.pop(name, 0))
+        if len(self.retired) > MAX_RETIRED:
+            del self.retired[next(iter(self.retired))]
 
     def _point(self, origin: Origin, name: str, entry: Registration | None) -> None:
         """The common case, one live claimant, without a look at the other copies."""
@@ -212,10 +225,11 @@ class Replica:
 
     def highest_epoch(self, name: str) -> int:
         """The highest epoch of a name known here, of whichever fate; 0: the name is new."""
+        retired = self.retired.get(name, 0)
         now = self.index.get(name)
         if now is not None and name not in self.contested:
-            return now.entry.epoch
-        return max([self.gone.get(name, 0), *(claim.entry.epoch for claim in self.claims(name))])
+            return max(retired, now.entry.epoch)
+        return max([retired, self.gone.get(name, 0), *(claim.entry.epoch for claim in self.claims(name))])
 
     def orphans(self, origin: Origin) -> list[tuple[str, Registration]]:
         """The entries of a dead origin that no live entry and no "gone" supersedes: work for the arbiters."""

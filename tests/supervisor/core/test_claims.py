@@ -158,6 +158,23 @@ def test_epoch_grows_with_each_incarnation_of_a_name(cluster: Cluster) -> None:
     assert epochs == sorted(set(epochs))
 
 
+def test_epoch_once_though_a_name_was_ended_under_a_faster_clock() -> None:
+    cluster = Cluster()
+    cluster.skew("n2", 4.0)
+    cluster.start(*NODES)
+    cluster.settle()
+    cluster.define("n1")
+    cluster.settle()
+    name = name_decided_by(cluster, "n2")
+    first = cluster.do("n1", "register", name)
+    cluster.do("n1", "unregister", name)
+    cluster.cordon("n2")
+    cluster.settle()
+    second = cluster.do("n1", "register", name)
+    assert host_of(second) != host_of(first)
+    assert second.epoch > first.epoch
+
+
 def test_an_order_that_is_lost_is_given_again_and_obeyed_once(cluster: Cluster) -> None:
     cluster.do("n1", "register", "lobby")
     cluster.do("n1", "move", "lobby", to=next(n for n in NODES if n != arbiter_of(cluster, "lobby")))
