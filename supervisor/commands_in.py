@@ -19,6 +19,7 @@ from registry.core.ids import BadName, Origin, check_name, check_slug, incarnati
 from supervisor.command import BadCommand, Batch, Command, outcome, refusal, word_of
 from supervisor.core.events import Asked, CordonAsked, Defined, Reply
 from supervisor.core.node import Node
+from supervisor.core.spec import Definition
 from supervisor.errors import CallTimeout, SwormError
 from supervisor.items import process_item, registration_result, spec_of
 from supervisor.local import error_of
@@ -122,14 +123,19 @@ class Incoming:
 
     def _obey(self, command: Command) -> None:
         try:
-            definition = command.definition
-            if definition is not None:
-                self._owner.enter(Defined(definition))
+            self._learn(command.definition)
             self._verbs[command.op](command)
         except (BadCommand, BadName) as error:
             command.refuse("bad_value", str(error))
         except SwormError as error:
             command.refuse(error.code, error.detail)
+
+    def _learn(self, definition: Definition | None) -> None:
+        """Give the node a definition that is newer than the one it obeys."""
+        if definition is not None:
+            known = self._owner.node.definitions.get(definition.name)
+            if known is None or known.revision < definition.revision:
+                self._owner.enter(Defined(definition))
 
     def _remember(self, command_id: str) -> None:
         self._seen[command_id] = None
