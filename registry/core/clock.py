@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-
 #: Epochs of different nodes differ in their remainder by this number: two sides of a split never give out one epoch.
 SLOTS = 4_096
 
@@ -37,9 +36,11 @@ class Clock:
         return above + 1
 
     def epoch(self, now: float, above: int) -> int:
-        """A fencing token for one name: larger than `above` and close to the time of day, and, being of this node's slot,
-        different from what a node on the other side of a split gives out (unless their names share a slot: 1 pair in 4096;
-        then the origin decides). It is not a stamp: tokens of different names may be equal."""
+        """A fencing token for one name: larger than `above` and close to the time of day.
+
+        Being of this node's slot, it differs from what a node on the other side of a split gives out, unless their names
+        share a slot (1 pair in 4096; then the origin decides). It is no stamp: those of different names may be equal.
+        """
         least = max(self._last, int(now * 1_000_000), above + 1)
         return least + (self._slot - least) % SLOTS
 

@@ -202,8 +202,9 @@ class Arbiter:
             self.settle()
 
     def settle(self) -> None:
-        """Let the next claim to a name go on once the outcome of the last order stands in the copies here: a claim that met
-        the old entry, or none, would be answered wrongly."""
+        """Let the next claim to a name go on once the outcome of the last order stands in the copies here: one that met
+        the old entry, or none, would be answered wrongly.
+        """
         settling, self.settling = self.settling, []
         for ordered, done in settling:
             if not self._stands(ordered.order.sworm, done):

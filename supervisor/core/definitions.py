@@ -63,8 +63,9 @@ class Definitions:
         return True
 
     def _tidy(self, best: dict[str, Any]) -> None:
-        """Take back what another states as well. Of several agents the first by name keeps it; otherwise two would take back
-        at once what each saw at the other."""
+        """Take back what another states as well. Of several agents the first by name keeps it; otherwise two would take
+        back at once what each saw at the other.
+        """
         me = self.context.me
         spare: dict[Key, Any] = {
             key: None

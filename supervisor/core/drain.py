@@ -87,7 +87,8 @@ class Drain:
         for process in here:
             if room <= 0:
                 return
-            if process.phase in (STOPPING, MOVED_PHASE, PREPARING, PREPARED) or self.moving.get(process.pid, 0.0) > context.now:
+            busy = process.phase in (STOPPING, MOVED_PHASE, PREPARING, PREPARED)
+            if busy or self.moving.get(process.pid, 0.0) > context.now:
                 continue
             room -= 1
             self._move(process)

@@ -126,7 +126,7 @@ class Handoffs:
         if process is None or process.phase != MOVED_PHASE or process.move is None:
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
-            return  # its own entry goes only when the target's stands here: between the two, nobody must see none (`check`)
+            return  # its own entry goes only when the target's stands here: nobody must see none in between (`check`)
         move = process.move
         self.moves.pop(process.serial, None)
         self.context.report("moved", process, f"to {node_of(sender)} as {message.pid}")
