@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -495,3 +496,23 @@ def test_node_rows_make_items(play: Callable[[Scenario], None]) -> None:
         assert set(node_rows([member(N1)], {})) == {"n1"}
 
     play(scenario)
+
+
+def test_the_connection_below_a_send_is_found_through_its_wrappers() -> None:
+    class Protocol:
+        transport = Transport()
+
+    class Wrapper:
+        def __init__(self, send: Any) -> None:
+            self.real_send = send
+
+        async def send(self, message: Any) -> None:
+            """As the session middleware's."""
+
+    async def reply(protocol: Protocol, message: Any) -> None:
+        """As daphne's."""
+
+    bound = functools.partial(reply, Protocol())
+    assert consumers.transport_of(Wrapper(bound).send) is Protocol.transport
+    assert consumers.transport_of(bound) is Protocol.transport
+    assert consumers.transport_of(Wrapper(reply).send) is None
