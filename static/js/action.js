@@ -90,7 +90,7 @@ export class Action {
     }
     if (this.over) return;
     if (this.operation.state === "succeeded") this.check();
-    else this.fail({ message: this.operation.problem || `The operation was ${this.operation.state}.` });
+    else this.fail(ending(this.operation));
   }
 
   progress() {
@@ -103,7 +103,7 @@ export class Action {
 
   fail(problem) {
     this.problem = problem;
-    say(this.trouble, `Not done: ${textOf(problem)}${problem.code ? ` (${problem.code})` : ""}`);
+    say(this.trouble, `Not done: ${problem.message}${problem.code ? ` (${problem.code})` : ""}`);
     this.trouble.hidden = false;
     this.end();
   }
@@ -113,6 +113,8 @@ export class Action {
   }
 }
 
-function textOf(problem) {
-  return typeof problem.message === "string" ? problem.message : JSON.stringify(problem.message);
+/** Why an operation did not succeed. */
+function ending({ state, problem }) {
+  if (problem === null) return { message: `the operation was ${state}` };
+  return { message: problem.detail || problem.title || `the operation ${state}`, code: problem.code };
 }

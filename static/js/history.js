@@ -11,7 +11,7 @@ const SAID = {
   failed: "Gave up restarting",
   exited: "Ended by itself",
   stopped: "Stopped",
-  unregistered: "Unregistered",
+  lost: "Lost with its node",
   rehomed: "Started again after its node died",
   moved: "Handed off",
   handoff_failed: "Handoff did not happen",
@@ -21,29 +21,28 @@ const SAID = {
   refuted: "Spoke up again",
   peer_up: "Connected to a peer",
   peer_down: "Lost the link to a peer",
-  joined: "Joined",
-  left: "Left",
+  ended: "Is over",
+  paused: "Was paused",
+  repaired: "A copy of the registry was repaired",
+  definition_refused: "Cannot obey the definition",
+  refused_peer: "Refused a peer",
 };
+
+/** How the node belongs to what happened. */
+const WHERE = { moved: "from", handoff_failed: "from", peer_up: "at", peer_down: "at" };
 
 /** Kinds that say why a process was started again. */
 const CAUSES = new Set(["crashed", "failed", "rehomed", "moved", "conflict", "exited"]);
 
-/** {at, what, detail, node, pid, kind} of an event, whatever its exact fields. */
+/** {at, what, where, detail, kind} of an event. */
 export function told(event) {
   return {
-    at: moment(event.at ?? event.created_at ?? event.time ?? null),
+    at: moment(event.at),
     what: SAID[event.kind] ?? event.kind.replaceAll("_", " "),
-    detail: textOf(event.detail ?? event.data ?? ""),
-    node: event.node ?? "",
-    pid: event.pid ?? "",
+    detail: event.detail ?? "",
+    where: event.node ? ` ${WHERE[event.kind] ?? "on"} ${event.node}` : "",
     kind: event.kind,
   };
-}
-
-function textOf(detail) {
-  if (typeof detail === "string") return detail;
-  if (detail === null || Object.keys(detail).length === 0) return "";
-  return detail.detail ?? JSON.stringify(detail);
 }
 
 /** The newest event that explains the present incarnation; `events` newest first. */

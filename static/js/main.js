@@ -67,6 +67,7 @@ function acknowledge(name) {
 const page = {
   model,
   acknowledge,
+  forgetNode: (name) => changed(model.forget(name)),
   may: (scope) => rights.has(scope),
   present: () => present(model),
   openNode: (name) => drawer.openNode(name),

@@ -87,6 +87,13 @@ export class Model {
     return change;
   }
 
+  /** An operator forgot a node that is over. */
+  forget(name) {
+    const change = nothing();
+    this.forgetNode(name, change);
+    return change;
+  }
+
   replaceNodes(list, change) {
     const present = new Set(list.map((node) => node.name));
     for (const name of [...this.nodes.keys()]) if (!present.has(name)) this.forgetNode(name, change);

@@ -152,7 +152,10 @@ export class NodePanel {
   forget() {
     this.start({
       title: `Forget ${this.name}`,
-      ask: () => request("DELETE", `/nodes/${this.name}`),
+      ask: async () => {
+        await request("DELETE", `/nodes/${this.name}`);
+        this.page.forgetNode(this.name); // the stream tells of nodes that are there, not of those that are forgotten
+      },
       seen: () => this.node === undefined,
       sight: () => "it is out of the list",
     });

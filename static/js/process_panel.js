@@ -150,7 +150,7 @@ export class ProcessPanel {
     const there = this.process !== undefined || this.last === undefined;
     const [details, events] = await Promise.allSettled([
       there ? request("GET", processPath(this.sworm, this.name)) : this.details,
-      request("GET", listPath("/events", { sworm: this.sworm, name: this.name, limit: 1000 })),
+      request("GET", listPath("/events", { sworm: this.sworm, name: this.name, order: "desc", limit: EVENTS })),
     ]);
     if (details.status === "fulfilled") this.details = details.value;
     this.showEvents(events);
@@ -162,7 +162,7 @@ export class ProcessPanel {
       say(this.eventsNote, `The history cannot be read: ${reason.message}`);
       return;
     }
-    const events = value.items.map(told).sort((a, b) => b.at - a.at).slice(0, EVENTS);
+    const events = value.items.map(told);
     say(this.eventsNote, events.length ? "" : "Nothing is recorded about it yet.");
     this.events.replaceChildren(...events.map(eventLine));
     this.showCause(cause(events));
@@ -226,7 +226,6 @@ function shownJson(value) {
 }
 
 function eventLine(event) {
-  const where = event.node ? ` on ${event.node}` : "";
   const first = event.detail.split("\n")[0].slice(0, 160);
-  return h("li", {}, h("span.event-what", {}, `${event.what}${where}`), " ", when(event.at), first ? h("span.event-detail", {}, first) : null);
+  return h("li", {}, h("span.event-what", {}, `${event.what}${event.where}`), " ", when(event.at), first ? h("span.event-detail", {}, first) : null);
 }

@@ -18,7 +18,7 @@ export const LIMITS = Object.freeze({
   lag: 3000, // the observer itself is this far behind: what we show is old however fresh the socket
   answer: 4000, // a resync that is not answered by then is asked again
   ahead: 2500, // a heartbeat may overtake a coalesced diff (sent every 100 ms), but not for this long
-  opening: 10000, // a connection without a snapshot by then is given up
+  opening: 15000, // a connection without a snapshot by then is given up; the server's own wait for a token is 10 s
   firstRetry: 400,
   lastRetry: 8000,
 });
@@ -108,7 +108,7 @@ function messageEvent(machine, message) {
       if (message.rev_from === machine.revision) return "fits";
       return message.rev_to <= machine.revision ? "old" : "gap";
     case "heartbeat":
-      if (message.lag_ms > LIMITS.lag) return "lagging";
+      if (message.lag_ms === null || message.lag_ms > LIMITS.lag) return "lagging"; // null: no observer was ever heard
       return machine.anew ? "early" : "even";
     default:
       return "unknown";

@@ -7,6 +7,7 @@ loop in this thread, which the asynchronous tests elsewhere must not meet.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,15 +15,25 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import django
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+django.setup()  # this file may be read before pytest-django has done so, and what follows needs the models
+
+from registry import scopes  # noqa: E402
+
+from .web import Stage, Web  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+
+#: Longest wait for anything to be seen, in ms: other tests may share the processors.
+TIMEOUT = 15_000
 
 STATIC = Path(settings.BASE_DIR) / "static"
 
@@ -33,6 +44,7 @@ PURE = ("filter", "health", "history", "journal", "keyboard", "losses", "model",
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The browser."""
+    expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
@@ -61,7 +73,7 @@ class Complaints:
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """A fresh browser profile, wide as a desk."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="no-preference")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(TIMEOUT)
     yield context
     context.close()
 
@@ -130,3 +142,48 @@ def run(modules: Page) -> Run:
         return modules.evaluate(f"(argument) => ({code})(window.lib, argument)", argument)
 
     return call
+
+
+@pytest.fixture(scope="package")
+def _orm_beside_a_loop() -> Iterator[None]:
+    """Lets Django's database layer work in the thread in which Playwright keeps its loop."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="package")
+def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The web part on the test database."""
+    web = Web(tmp_path_factory.mktemp("web"), str(settings.DATABASES["default"]["NAME"]))
+    web.start()
+    yield web
+    web.stop()
+
+
+@pytest.fixture(scope="package")
+def _stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def stage(_orm_beside_a_loop: None, transactional_db: None, web: Web, _stage: Stage) -> Iterator[Stage]:
+    """An empty cluster of three nodes, and the means to let things happen to it."""
+    _stage.begin()
+    yield _stage
+    _stage.silence()
+
+
+@pytest.fixture
+def visit(page: Page, web: Web, stage: Stage) -> Callable[..., Page]:
+    """Sign in by a one-time link and open a page of the site."""
+
+    def open_page(path: str = "/", role: str = scopes.OPERATOR) -> Page:
+        page.goto(web.url + stage.sign_in_path(role))
+        if path != "/":
+            page.goto(web.url + path)
+        return page
+
+    return open_page

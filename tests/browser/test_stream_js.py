@@ -112,6 +112,7 @@ def test_without_heartbeats_the_picture_goes_stale_and_then_the_connection_is_gi
 
 
 def test_an_observer_that_is_behind_makes_the_picture_stale_until_it_has_caught_up(run: Run) -> None:
+    assert play(run, [5000, message(type="heartbeat", revision=5, lag_ms=None)])[0] == [["stale", []]]
     seen, _ = play(run, [5000, heartbeat(5, lag=9000)], [10000, heartbeat(5, lag=14000)], [15000, heartbeat(5, lag=20)])
     assert [state for state, _ in seen] == ["stale", "stale", "live"]
 
@@ -144,7 +145,7 @@ def test_a_session_that_ended_is_not_tried_again(run: Run) -> None:
 
 
 def test_a_connection_that_brings_no_snapshot_is_given_up(run: Run) -> None:
-    seen = run(PLAY, [[0, TICK], [10, OPENED], [10100, TICK]])["seen"]
+    seen = run(PLAY, [[0, TICK], [10, OPENED], [15100, TICK]])["seen"]
     assert seen[-1] == ["closed", ["disconnect", "retry"]]
 
 
