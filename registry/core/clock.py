@@ -38,8 +38,8 @@ class Clock:
     def epoch(self, now: float, above: int) -> int:
         """A fencing token for one name: larger than `above` and close to the time of day.
 
-        Being of this node's slot, it differs from what a node on the other side of a split gives out, unless their names
-        share a slot (1 pair in 4096; then the origin decides). It is no stamp: those of different names may be equal.
+        Being of this node's slot, it differs from what a node on the other side of a split gives out, unless their
+        names share a slot (1 pair in 4096; then the origin decides). It is no stamp: two names may have equal ones.
         """
         least = max(self._last, int(now * 1_000_000), above + 1)
         return least + (self._slot - least) % SLOTS

@@ -182,6 +182,15 @@ class Member:
             self._woken_at = due
             self.out.append(Wake(due))
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether `settle` has something to do."""
+        return self._stale or self.repair.directory_moved or not self.ready
+
+    def wakes_by(self, now: float) -> bool:
+        """Whether a wish is out that wakes this member at the end of this turn already."""
+        return self._woken_at <= now
+
     # -------------------------------------------------------------------------------------------------------- reading
 
     def members(self) -> list[MemberInfo]:
@@ -252,9 +261,10 @@ class Member:
     def take_touched(self) -> dict[str, set[str]]:
         """The names touched since this was last asked, {sworm: names}."""
         touched: dict[str, set[str]] = {}
-        for sworm, replica in self.replicas.items():
+        for replica in self.repair.touched:
             if replica.changed:
-                touched[sworm], replica.changed = replica.changed, set()
+                touched[replica.sworm], replica.changed = replica.changed, set()
+        self.repair.touched.clear()
         return touched
 
     def gather_changes(self) -> None:
@@ -492,8 +502,13 @@ class Member:
             node, incarnation = node_of(origin), incarnation_of(origin)
             if self.ended(node) < incarnation:
                 self.write(DIRECTORY, {(ENDED, node): incarnation})
-            if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing):
+            if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing | self._joining()):
                 self._forget(origin)
+
+    def _joining(self) -> set[Origin]:
+        """Those that may hold, or yet get, what nobody in the view has: they have a say in what is over."""
+        records = {origin: record_of(self.directory, origin) for origin in self.directory.keys() - self.dead}
+        return {origin for origin, record in records.items() if record and record.status == JOINING}
 
     def _is_needed(self, origin: Origin) -> bool:
         """Whether something that only this departed origin says still counts."""

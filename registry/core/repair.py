@@ -46,7 +46,8 @@ class Replicator:
         self.me = me
         self.timing = timing
         self.piece_size = piece_size
-        self.replicas: dict[str, Replica] = {DIRECTORY: Replica(DIRECTORY)}
+        self.touched: list[Replica] = []
+        self.replicas: dict[str, Replica] = {DIRECTORY: Replica(DIRECTORY, self.touched)}
         self.peers: dict[Origin, Peer] = {}
         self.summaries: dict[Origin, Summary] = {}  #: last full summary of each peer, for observers
         self.out: list[MemberEffect] = []
@@ -67,7 +68,7 @@ class Replicator:
         """The replica of a sworm, made when it is first heard of."""
         found = self.replicas.get(sworm)
         if found is None:
-            found = self.replicas[sworm] = Replica(sworm)
+            found = self.replicas[sworm] = Replica(sworm, self.touched)
             found.dead |= self.replicas[DIRECTORY].dead
         return found
 
@@ -82,7 +83,7 @@ class Replicator:
 
     def due(self) -> float | None:
         """When something is to be done next; None: when something happens."""
-        return min((at for at, _ in self._gaps.values()), default=None)
+        return min((at for at, _ in self._gaps.values()), default=None) if self._gaps else None
 
     @property
     def dirty(self) -> bool:

@@ -30,10 +30,14 @@ def _cut(delta: Delta) -> tuple[int, int, int]:
 class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
-    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "retired", "staged", "sworm")
+    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "retired", "staged", "sworm",
+                 "touched")  # fmt: skip
 
-    def __init__(self, sworm: str) -> None:
+    def __init__(self, sworm: str, touched: list[Replica] | None = None) -> None:
         self.sworm = sworm
+        self.touched = (
+            [] if touched is None else touched
+        )  #: shared by a node's replicas: those with something `changed`
         self.copies: dict[Origin, VersionedMap] = {}
         self.index: dict[str, Located] = {}
         self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
@@ -187,7 +191,7 @@ class Replica:
         quiet = name not in self.gone and name not in self.contested
         if entry is not None and alone and quiet and origin not in self.dead:
             self.index[name] = located(origin, entry)
-            self.changed.add(name)
+            self._touch(name)
         else:
             self._settle(name)
 
@@ -212,6 +216,11 @@ class Replica:
             self.index[name] = max(valid, key=lambda claim: rank(claim.origin, claim.entry))
         else:
             self.index.pop(name, None)
+        self._touch(name)
+
+    def _touch(self, name: str) -> None:
+        if not self.changed:
+            self.touched.append(self)
         self.changed.add(name)
 
     def claims(self, name: str) -> list[Located]:
@@ -227,8 +236,11 @@ class Replica:
         """The highest epoch of a name known here, of whichever fate; 0: the name is new."""
         retired = self.retired.get(name, 0)
         now = self.index.get(name)
-        if now is not None and name not in self.contested:
-            return max(retired, now.entry.epoch)
+        if name not in self.contested:
+            if now is not None:
+                return max(retired, now.entry.epoch)
+            if not self.dead:  # nobody claims it: a live claim would stand in the index, a void one would be contested
+                return max(retired, self.gone.get(name, 0))
         return max([retired, self.gone.get(name, 0), *(claim.entry.epoch for claim in self.claims(name))])
 
     def orphans(self, origin: Origin) -> list[tuple[str, Registration]]:

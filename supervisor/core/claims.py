@@ -98,7 +98,7 @@ class Arbiter:
             self._answer(pending, "retry")
             return
         best = context.best(*slot)
-        if best is None:
+        if best is None and context.replica(claim.sworm).dead:
             best = self._restore(slot)
         if claim.kind == "register":
             self._register(slot, pending, best)

@@ -158,11 +158,14 @@ class Node:
         """Draw the consequences until there are none."""
         member, context = self.member, self.context
         for _ in range(_ROUNDS):
-            self._deliver()
-            member.settle(now)
-            self._follow_view()
-            for sworm, names in member.take_touched().items():
-                self.conflicts.check(sworm, names)
+            if context.loopback:
+                self._deliver()
+            if member.unsettled:
+                member.settle(now)
+                self._follow_view()
+            if member.repair.touched:
+                for sworm, names in member.take_touched().items():
+                    self.conflicts.check(sworm, names)
             if context.targets or self.handoffs.moves:
                 self.handoffs.check()
             if self.arbiter.settling:
@@ -173,14 +176,16 @@ class Node:
                 self.drain.advance()
             if not context.loopback and not member.repair.directory_moved:
                 break
-        member.schedule(now, self._due())
+        if not member.wakes_by(now):
+            member.schedule(now, self._due())
 
     def _deliver(self) -> None:
         """Messages of this node to itself, in order, until there are none."""
         loopback = self.context.loopback
         while loopback:
-            message = loopback.pop(0)
-            self._messages[type(message)](self.context.me, message)
+            batch, loopback[:] = list(loopback), []
+            for message in batch:
+                self._messages[type(message)](self.context.me, message)
 
     def _follow_view(self) -> None:
         member, context = self.member, self.context

@@ -179,7 +179,7 @@ class Supervision:
 
     def due(self) -> float | None:
         """When the next restart is due."""
-        return min((process.retry_at for process in self.waiting.values()), default=None)
+        return min((process.retry_at for process in self.waiting.values()), default=None) if self.waiting else None
 
     def tick(self) -> None:
         """Start what has waited long enough."""

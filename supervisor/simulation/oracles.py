@@ -85,7 +85,10 @@ class Safety:
                 if origin == host.origin:
                     past[copy.version] = digest
                 elif past.get(copy.version) != digest:
-                    raise broken("copy-is-map", f"{host.origin} holds {origin} of {sworm!r} at {copy.version} otherwise than it was")
+                    raise broken(
+                        "copy-is-map",
+                        f"{host.origin} holds {origin} of {sworm!r} at {copy.version} otherwise than it was",
+                    )
 
     def _one_accepts(self) -> None:
         seen: dict[tuple[str, str], str] = {}
@@ -125,7 +128,9 @@ def check_processes(world: World) -> None:
             running[worker.effect.sworm, worker.effect.name] += 1
             entry = host.node.member.replica(worker.effect.sworm).copy(host.origin).entries.get(worker.effect.name)
             if entry is None or entry.serial != worker.effect.serial:
-                raise broken("runs-is-registered", f"{worker.effect.pid} of {worker.effect.name} runs without its entry")
+                raise broken(
+                    "runs-is-registered", f"{worker.effect.pid} of {worker.effect.name} runs without its entry"
+                )
             if worker.started and worker.gate.state != OPEN:
                 raise broken("one-process", f"{worker.effect.name} at {worker.effect.pid} stays {worker.gate.state}")
         for process in host.node.context.processes.values():
@@ -155,4 +160,6 @@ def check_state(world: World, acknowledged: dict[tuple[str, str], set[str]]) -> 
         for worker in host.workers.running():
             lost = acknowledged.get((worker.effect.sworm, worker.effect.name), set()) - worker.state
             if lost:
-                raise broken("handoff-keeps-state", f"{worker.effect.name} at {worker.effect.pid} lost {len(lost)} changes")
+                raise broken(
+                    "handoff-keeps-state", f"{worker.effect.name} at {worker.effect.pid} lost {len(lost)} changes"
+                )

@@ -11,7 +11,19 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from registry.core.events import Connect, Disconnect, Joined, LinkDown, LinkRefused, LinkUp, Received, Report, Send, Ticked, Wake
+from registry.core.events import (
+    Connect,
+    Disconnect,
+    Joined,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    Received,
+    Report,
+    Send,
+    Ticked,
+    Wake,
+)
 from registry.core.ids import Origin, node_of
 from registry.core.member import MemberConfig, next_origin
 from registry.core.membership import PRESETS
