@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Channel on which the observer announces {"revision", "versions": {sworm: {origin: version}}} after each commit.
 CHANNEL = "sworm:observed"
+#: Seconds to wait for an announcement before the database is asked at all.
+AT_ONCE = 0.02
 #: Seconds between two looks into the database while waiting.
 POLL = 0.25
 #: An observer that has not renewed its term for so many seconds is away.
@@ -112,6 +114,9 @@ def wait_observed(sworm: str, origin: str, version: int, deadline: float) -> boo
 def wait_all_observed(wanted: Versions, deadline: float) -> bool:
     """The same for several (sworm, origin) at once."""
     known = announcements()
+    # As a rule the announcement comes before the database could have been asked.
+    if known.wait(wanted, min(AT_ONCE, max(0.0, deadline - time.time()))):
+        return True
     while not known.has(wanted):
         known.learn(_committed(wanted))
         if known.has(wanted):

@@ -49,7 +49,8 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
+        self._adds = not self.instance.pk
+        if not self._adds:
             self.fields["expected"].initial = self.instance.revision
         else:
             for field in ("restart", "distribution_strategy", "redistribution", "isolation"):
@@ -70,7 +71,7 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
     def validate_unique(self) -> None:
         """A deleted definition's name may be used again."""
         name = self.cleaned_data.get("name")
-        if not self.instance.pk and definitions.live().filter(name=name).exists():
+        if self._adds and definitions.live().filter(name=name).exists():
             self.add_error("name", f"a definition named {name} exists")
 
     def given(self) -> dict[str, Any]:

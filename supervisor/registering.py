@@ -58,15 +58,35 @@ class Outcome:
     already: bool = False
 
 
-def register(row: Sworm, wish: Wish) -> Outcome:
-    """Register one process; the outcome is as GET shows it. Raises a problem when nothing runs."""
+@dataclass(frozen=True)
+class Begun:
+    """A registration whose process runs; the read model may not show it yet."""
+
+    row: Sworm
+    wish: Wish
+    answer: Answer
+    deadline: float
+
+    @property
+    def already(self) -> bool:
+        """Whether it ran before."""
+        return not self.answer.ok
+
+    def shown(self) -> dict[str, Any]:
+        """Wait until GET shows the process; returns its item."""
+        outcome = next(_outcomes(self.row, [self.wish], [self.answer], self.deadline))
+        assert outcome.item is not None
+        return outcome.item
+
+
+def register(row: Sworm, wish: Wish) -> Begun:
+    """Register one process. Raises a problem when nothing runs under the name."""
     deadline = time.time() + commands.STARTING
     nodes = commands.nodes_for(row.name)
     answer = commands.ask(nodes, "register", row, deadline=deadline, sworm=row.name, **wish.fields())
-    outcome = next(_outcomes(row, [wish], [answer], deadline))
-    if outcome.problem is not None:
-        raise outcome.problem
-    return outcome
+    if not _runs(answer):
+        raise commands.problem_of(answer)
+    return Begun(row, wish, answer, deadline)
 
 
 def register_batch(row: Sworm, wishes: Sequence[Wish]) -> list[Outcome]:

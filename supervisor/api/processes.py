@@ -84,11 +84,12 @@ class Processes(Endpoint):
         """Start a process under a name; the answer comes once it runs and GET shows it."""
         row = definitions.get(sworm)
         body = read(request, bodies.NewProcess)
-        outcome = register(row, wish_of(body.name, body, **self._claim(request)))
-        if outcome.already:
-            raise already_started(outcome)
+        begun = register(row, wish_of(body.name, body, **self._claim(request)))
+        if begun.already:
+            raise already_started(begun.shown())
+        # While the observer writes its row, we write ours.
         self.audit("process.register", f"{sworm}/{body.name}", self.reason(body), target=body.target)
-        return json(outcome.item, 201)
+        return json(begun.shown(), 201)
 
     def _claim(self, request: Request) -> dict[str, str]:
         key = request.headers.get(idempotency.HEADER)
@@ -145,11 +146,11 @@ class OneProcess(Endpoint):
         """The process that runs under the name: 201 when this started it, 200 when it ran before."""
         row = definitions.get(sworm)
         body = read(request, bodies.Registration)
-        outcome = register(row, wish_of(name, body))
-        if outcome.already:
-            return json(outcome.item)
+        begun = register(row, wish_of(name, body))
+        if begun.already:
+            return json(begun.shown())
         self.audit("process.register", f"{sworm}/{name}", self.reason(body), target=body.target)
-        return json(outcome.item, 201)
+        return json(begun.shown(), 201)
 
     @documented(
         "Stop a process",
@@ -165,9 +166,9 @@ class OneProcess(Endpoint):
         return empty()
 
 
-def already_started(outcome: Outcome) -> Problem:
+def already_started(item: dict[str, Any] | None) -> Problem:
     """409, with the process that runs."""
-    item = outcome.item or {}
+    item = item or {}
     return Problem("already_started", f"it runs as {item.get('pid')}", members={"process": item})
 
 
@@ -189,6 +190,6 @@ def _result(name: Any, outcome: Outcome) -> dict[str, Any]:
     if outcome.problem is not None:
         return {"name": name, "status": outcome.problem.status, "problem": outcome.problem.as_dict()}
     if outcome.already:
-        problem = already_started(outcome)
+        problem = already_started(outcome.item)
         return {"name": name, "status": problem.status, "problem": problem.as_dict(), "process": outcome.item}
     return {"name": name, "status": 201, "process": outcome.item}

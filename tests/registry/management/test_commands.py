@@ -1,0 +1,68 @@
+"""`token create` and `signin`."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from registry.auth import consume_sign_in_link, principal_of_token
+from registry.models import ApiToken, AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str, **options: Any) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, **options)
+    return out.getvalue().strip()
+
+
+def test_a_token_is_printed_and_works() -> None:
+    text = run("token", "create", "ci", "--scope", "read", "--scope", "process:call", "--sworm", "rooms")
+    principal = principal_of_token(text)
+    assert (principal.scopes, principal.sworms) == ({"read", "process:call"}, {"rooms"})
+    assert AuditEntry.objects.get().action == "token.create"
+
+
+def test_all_scopes_an_end_and_json() -> None:
+    made = json.loads(run("token", "create", "ci", "--scope", "all", "--expires", "2h", "--json"))
+    row = ApiToken.objects.get()
+    assert len(row.scopes) == 7
+    assert row.expires_at is not None
+    assert 7100 < (row.expires_at - timezone.now()).total_seconds() <= 7200
+    assert (made["name"], made["scopes"]) == ("ci", row.scopes)
+    assert principal_of_token(made["token"]).actor == "token:ci"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--scope", "everything"], [], ["--scope", "read", "--expires", "soon"],
+        ["--scope", "read", "--expires", "0d"], ["--scope", "read", "--expires", "999999w"],
+        ["--scope", "read", "--sworm", "No"],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_makes_no_token(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        run("token", "create", "ci", *arguments)
+    assert not ApiToken.objects.exists()
+
+
+def test_a_link_is_printed_and_works() -> None:
+    link = run("signin", "--url", "http://here/")
+    assert link.startswith("http://here/signin/")
+    assert consume_sign_in_link(link.rpartition("/")[2]).is_superuser
+
+
+def test_a_link_for_somebody_and_json() -> None:
+    run("createsuperuser", "--username", "ann", "--email", "", "--no-input")
+    made = json.loads(run("signin", "--url", "http://here", "--user", "ann", "--json"))
+    assert made["user"] == "ann"
+    assert consume_sign_in_link(made["sign_in_url"].rpartition("/")[2]).get_username() == "ann"
+    with pytest.raises(CommandError, match="nobody"):
+        run("signin", "--user", "nobody")
