@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -148,3 +149,36 @@ def test_down_ends_the_up_in_another_terminal_too(make_cluster: Callable[..., Li
         cluster.down()
         assert up.wait(10) == 0
     assert "n1 was stopped" in (tmp_path / "output").read_text()
+
+
+def test_a_further_agent_joins_from_the_command_line_and_drains(live_cluster: LiveCluster, tmp_path: Path) -> None:
+    words = [str(ROOT / "sworm"), "agent", "--name", "n9", "--data", str(live_cluster.data), "--label", "zone=b"]
+    with (tmp_path / "output").open("w") as output:
+        agent = subprocess.Popen(words, env=clean_environment(), cwd=ROOT, stdout=output, stderr=output)
+
+        def shown() -> dict[str, Any]:
+            items = live_cluster.get("/nodes").body["items"]
+            return next((item for item in items if item["name"] == "n9" and item["status"] == "alive"), {})
+
+        assert live_cluster.wait_for("n9 is on the map", shown)["labels"] == {"zone": "b"}
+        agent.terminate()
+        assert agent.wait(30) == 0
+    live_cluster.wait_for("n9 has left", lambda: live_cluster.get("/nodes/n9").body["status"] == "left")
+
+
+def test_the_operators_verbs_work_on_a_real_cluster(live_cluster: LiveCluster) -> None:
+    data = ("--data", str(live_cluster.data))
+    live_cluster.sworms("counters", handoff=True)
+    assert "on n" in live_cluster.sworm("register", "counters", "a/b", "examples.counters:Counter", *data).stdout
+    assert live_cluster.sworm("call", "counters", "a/b", '{"op": "increment", "by": 5}', *data).stdout == "5\n"
+    listed = json.loads(live_cluster.sworm("ps", "--json", *data).stdout)
+    assert [(item["name"], item["state"]) for item in listed] == [("a/b", "running")]
+    target = next(name for name in ("n1", "n2") if name != listed[0]["node"])
+    live_cluster.sworm("handoff", "counters", "a/b", "--to", target, *data)
+    assert f"on {target}, running" in live_cluster.sworm("whereis", "counters", "a/b", *data).stdout
+    assert live_cluster.sworm("call", "counters", "a/b", '{"op": "get"}', *data).stdout == "5\n"
+    assert "moved" in live_cluster.sworm("events", "--name", "a/b", *data).stdout
+    live_cluster.sworm("unregister", "counters", "a/b", *data)
+    missing = live_cluster.sworm("whereis", "counters", "a/b", *data, check=False)
+    assert missing.returncode == 1
+    assert "unknown_process" in missing.stderr

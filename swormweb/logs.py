@@ -1,0 +1,16 @@
+"""What the log is about: filters that keep expected things out of it.
+
+Law: a filter drops only what somebody else reports better; everything else passes unchanged.
+"""
+
+from __future__ import annotations
+
+import logging
+
+
+class ExpectedRefusals(logging.Filter):
+    """Drops Django's line for a readiness probe that was answered 503: saying so is what the probe is for."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        return getattr(getattr(record, "request", None), "path", None) != "/readyz"
