@@ -1,0 +1,1 @@
+"""The benchmarks, by subject. Each is a function that carries out one run and yields (row, value)."""
