@@ -43,10 +43,10 @@ def directory(*origins: str) -> dict[str, VersionedMap]:
 
 
 def reach_by_force(suspected: set[tuple[str, str]], start: set[str]) -> set[str]:
-    """Everybody whom a chain of mutual trust leads to, found by trying again and again."""
+    """Everybody whom a chain of mutual trust among the others leads to, found by trying again and again."""
     found = set(start)
     for _ in NODES:
-        for far in NODES:
+        for far in NODES[1:]:
             if any((near, far) not in suspected and (far, near) not in suspected for near in found):
                 found.add(far)
     return found
@@ -60,7 +60,7 @@ def test_death_needs_everybody(suspected: set[tuple[str, str]], heard: set[str])
     for judge, subject in suspected:
         copies[judge].write({(SUSPECT, subject): 0})
     found = reachable(copies, NODES[0], NODES, lambda origin: origin in heard)
-    assert found == reach_by_force(suspected, heard) - {NODES[0]}
+    assert found == reach_by_force(suspected, heard)
 
 
 @law(60)
