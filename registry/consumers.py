@@ -144,15 +144,19 @@ class Viewer:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + max(0.0, beat_at - time.monotonic())):
                     await place.news.wait()
             await self._uncongested()
+            beats = time.monotonic() >= beat_at
+            if beats and source.is_ahead_of(place):
+                place.asked = True  # an empty diff, so that the heartbeat shows no gap where there is none
+                place.news.set()
             if place.news.is_set():
                 place.news.clear()
                 text = await source.next(place)
                 if text is not None:
                     await self._send({"type": "websocket.send", "text": text})
                     await asyncio.sleep(SPACING * 0.9)  # the hub keeps the pace; this only holds after congestion
-            if time.monotonic() >= beat_at:
+            if beats:
                 beat_at = time.monotonic() + HEARTBEAT
-                await self._send({"type": "websocket.send", "text": source.heartbeat()})
+                await self._send({"type": "websocket.send", "text": source.heartbeat(place)})
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + RECHECK
                 await self._check_rights()

@@ -118,10 +118,14 @@ class Hub:
             diff = state.nothing(place.sent)
         return None if diff is None else _encoded(diff)
 
-    def heartbeat(self) -> str:
-        """How far the map is, and how long ago an observer last showed that it writes."""
+    def is_ahead_of(self, place: Place) -> bool:
+        """Whether there are revisions that this viewer has not heard of, if only because they do not concern it."""
+        return place.sent is not None and place.sent < self._state.revision
+
+    def heartbeat(self, place: Place) -> str:
+        """How far the map of this viewer is, and how long ago an observer last showed that it writes."""
         lag = None if self._heard_at is None else round((time.monotonic() - self._heard_at) * 1000)
-        return _encoded({"type": "heartbeat", "revision": self._state.revision, "lag_ms": lag})
+        return _encoded({"type": "heartbeat", "revision": place.sent or 0, "lag_ms": lag})
 
     # --------------------------------------------------------------------------------------------------------- frames
 

@@ -17,7 +17,7 @@ from registry.items import NODE_FIELDS
 from registry.mapstate import Change
 from registry.models import Counter, Node, ObserverTerm, Process, Removal
 from registry.observed import observer_age
-from registry.projection import STREAM_COLUMNS
+from registry.projection import FORGOTTEN, STREAM_COLUMNS
 from registry.stream import rfc3339
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ def load(since: int | None) -> Loaded:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         after = -1 if since is None else since
         revision = Counter.objects.values_list("revision", flat=True).first() or 0
-        nodes = [_node(row) for row in Node.objects.filter(revision__gt=after, forgotten=False).values(*STREAM_NODE)]
+        nodes = [_node(row) for row in Node.objects.filter(revision__gt=after).values(*STREAM_NODE, "forgotten")]
         rows = Process.objects.filter(revision__gt=after).values_list(*STREAM_COLUMNS)
         removed = list(Removal.objects.filter(revision__gt=after).values_list("revision", "sworm", "name"))
         floor = Removal.objects.aggregate(least=Min("revision"))["least"] or 0
@@ -71,4 +71,6 @@ def _row(row: tuple[Any, ...]) -> list[Any]:
 
 
 def _node(row: dict[str, Any]) -> dict[str, Any]:
+    if row.pop("forgotten"):
+        return {"name": row["name"], "status": FORGOTTEN, "revision": row["revision"]}
     return {**row, "last_seen": rfc3339(row["last_seen"])}

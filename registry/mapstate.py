@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from registry.projection import STREAM_COLUMNS
+from registry.projection import FORGOTTEN, STREAM_COLUMNS
 
 #: Names that went away and are remembered for those who come back.
 MAX_REMOVED = 50_000
@@ -67,7 +67,9 @@ class MapState:
         known = self._log.pop(key, None) is not None
         self._log[key] = revision
         if isinstance(key, str):
-            self.nodes[key] = {**self.nodes.get(key, {}), **value}
+            before = self.nodes.pop(key, {})
+            if value["status"] != FORGOTTEN:
+                self.nodes[key] = {**before, **value}
             return
         was_removed = known and key not in self.processes
         self._removed += (value is None) - was_removed
@@ -104,7 +106,7 @@ class MapState:
         nodes, rows, removed = [], [], []
         for key in self._after(scanned):
             if isinstance(key, str):
-                nodes.append(self.nodes[key])
+                nodes.append(self.nodes.get(key) or {"name": key, "status": FORGOTTEN, "revision": self._log[key]})
             elif wanted is not None and key[0] not in wanted:
                 continue
             elif key in self.processes:

@@ -31,6 +31,9 @@ STREAM_COLUMNS = (
     "revision",
 )  # fmt: skip
 
+#: Status of a node in the stream that is to be shown no more.
+FORGOTTEN = "forgotten"
+
 #: Bounds of what a foreign clock or counter may put into a column: the year 9999, and a 32-bit integer.
 _LAST_MS = 253_402_300_799_000
 _LAST_INT = 2**31 - 1
@@ -160,9 +163,10 @@ class Batch:
     upserts: list[ProcessRow] = field(default_factory=list)
     removed: list[Key] = field(default_factory=list)
     nodes: list[NodeRow] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)  #: nodes that an operator wants to see no more
 
     def __bool__(self) -> bool:
-        return bool(self.upserts or self.removed or self.nodes)
+        return bool(self.upserts or self.removed or self.nodes or self.forgotten)
 
 
 class Mirror:

@@ -152,6 +152,10 @@ class ReadModel:
         """The last revision that was given out."""
         return Counter.objects.values_list("revision", flat=True).get(pk=1)
 
+    def forgotten(self) -> set[str]:
+        """The nodes that an operator wants to see no more."""
+        return set(Node.objects.filter(forgotten=True).values_list("name", flat=True))
+
     def definitions(self) -> list[tuple[Any, ...]]:
         """Every definition, deleted ones too: its fields in the order of the wire, as plain values."""
         rows = Sworm.objects.values_list(*WIRE_FIELDS)
@@ -215,6 +219,8 @@ def _write_rows(cursor: CursorWrapper, rows: Batch, revision: int) -> None:
         cursor.execute(statements.UPSERT_PROCESSES, [revision, _json(rows.upserts)])
     if rows.nodes:
         cursor.execute(statements.UPSERT_NODES, [revision, _json(rows.nodes)])
+    if rows.forgotten:
+        cursor.execute(statements.TOUCH_FORGOTTEN, [revision, rows.forgotten])
 
 
 def _json(value: Any) -> str:

@@ -92,6 +92,9 @@ UPSERT_NODES = """
         forgotten = held.forgotten AND excluded.status IN ('left', 'dead')
 """
 
+#: An operator has set the mark; the revision tells those who watch.
+TOUCH_FORGOTTEN = "UPDATE registry_node SET revision = %s WHERE forgotten AND name = ANY(%s)"
+
 SEEN = "UPDATE registry_node SET last_seen = clock_timestamp() WHERE name = ANY(%s)"
 
 STATS = """

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 import redis
 
-from registry.projection import STREAM_COLUMNS, Batch, NodeRow, ProcessRow
+from registry.projection import FORGOTTEN, STREAM_COLUMNS, Batch, NodeRow, ProcessRow
 from registry.readmodel import Vector, Written
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ def frame_of(rows: Batch, rev_from: int, revision: int, at: float) -> Frame:
     if len(rows.upserts) + len(rows.removed) > MAX_ROWS:
         return frame
     return frame | {
-        "nodes": [stream_node(row, revision, at) for row in rows.nodes],
+        "nodes": [stream_node(row, revision, at) for row in rows.nodes]
+        + [{"name": name, "status": FORGOTTEN, "revision": revision} for name in rows.forgotten],
         "upserts": {"columns": list(STREAM_COLUMNS), "rows": [stream_row(row, revision) for row in rows.upserts]},
         "removed": [list(key) for key in rows.removed],
     }

@@ -112,6 +112,7 @@ class Writer:
         self._mirror: Mirror | None = None  #: None: what the tables hold is not known
         self._versions: Vector = {}  #: as written
         self._held: dict[str, dict[str, int]] = {}  #: definitions at the nodes, as written
+        self._forgotten: set[str] | None = None  #: nodes that those who watch were told to forget; None: not known
         self._told: deque[tuple[reports.Reported, Future[None]]] = deque()
         self._notes: deque[EventRow] = deque(maxlen=MAX_NOTES)
         self._woken = threading.Event()
@@ -233,6 +234,7 @@ class Writer:
 
     def _forget(self) -> None:
         self._mirror, self._versions, self._held = None, {}, {}
+        self._forgotten = None
 
     def _end(self) -> None:
         try:
@@ -257,6 +259,7 @@ class Writer:
         if self._mirror is None:
             return
         self._broadcast.beat(self._model.revision())
+        self._tell_forgotten()
         held = self._watch.definitions_held()
         if held != self._held:
             self._model.write_stats(Stats(node, definitions=all_) for node, all_ in held.items())
@@ -329,6 +332,15 @@ class Writer:
     def _publish_definitions(self) -> None:
         if self._watch.publish(self._model.definitions()):
             self._owner.published()
+
+    def _tell_forgotten(self) -> None:
+        """An operator forgot nodes: those who watch learn it through a revision, like anything else."""
+        now = self._model.forgotten()
+        news = now - (now if self._forgotten is None else self._forgotten)
+        self._forgotten = now
+        if news:
+            rows = Batch(forgotten=sorted(news))
+            self._broadcast.committed(self._model.write(Work(rows)), rows, {}, time.time())
 
     def _write_seen(self) -> None:
         if self._mirror is not None:

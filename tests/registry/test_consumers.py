@@ -304,6 +304,28 @@ def test_heartbeats_tell_the_revision_and_the_age(
     play(scenario)
 
 
+def test_a_heartbeat_never_shows_a_gap_where_there_is_none(
+    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "HEARTBEAT", 0.3)
+
+    async def scenario(client: Client) -> None:
+        await client.write("s", {"a": entry(1)})
+        socket = await client.signed_in("sworm=s")
+        at = (await told(socket))["revision"]
+        await client.write("t", {"x": entry(2)})
+        while at < client.observer.last:
+            message = await told(socket, "diff", "heartbeat")
+            if message["type"] == "diff":
+                assert message["rev_from"] == at
+                assert rows(message["upserts"]) == {}
+                at = message["rev_to"]
+            else:
+                assert message["revision"] == at
+
+    play(scenario)
+
+
 def token(**more: Any) -> str:
     return issue_token("test", more.pop("scopes", ["read"]), **more)[0]
 

@@ -19,7 +19,7 @@ def row(sworm: str, name: str, revision: int, state: str = "running") -> list[An
 
 
 def node(name: str, revision: int, **more: Any) -> dict[str, Any]:
-    return {"name": name, "revision": revision, **more}
+    return {"name": name, "revision": revision, "status": "alive", **more}
 
 
 def names(table: dict[str, Any]) -> list[str]:
@@ -58,7 +58,18 @@ def test_news_of_a_node_leave_what_they_do_not_mention() -> None:
     state = MapState()
     state.load(Change(1, [node("n1", 1, stats={"load": 1})], [], []), 0)
     state.merge(Change(2, [node("n1", 2, status="alive")], [], []))
-    assert state.nodes["n1"] == {"name": "n1", "revision": 2, "stats": {"load": 1}, "status": "alive"}
+    assert state.nodes["n1"] == node("n1", 2, stats={"load": 1})
+
+
+def test_a_forgotten_node_leaves_the_map_and_comes_back_as_any_other() -> None:
+    state = loaded()
+    state.merge(Change(4, [node("n1", 4, status="forgotten")], [], []))
+    assert state.snapshot(None)["nodes"] == []
+    diff = state.diff(3, 3, None)
+    assert diff is not None
+    assert diff["nodes"] == [node("n1", 4, status="forgotten")]
+    state.merge(Change(5, [node("n1", 5, status="alive")], [], []))
+    assert state.snapshot(None)["nodes"] == [node("n1", 5, status="alive")]
 
 
 def test_what_comes_late_does_not_replace_what_is_newer() -> None:

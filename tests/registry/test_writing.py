@@ -208,6 +208,20 @@ def test_each_node_is_shown_with_the_definitions_that_it_holds() -> None:
     assert dict(Node.objects.values_list("name", "definitions")) == {"n1": {"rooms": 3}, "n2": {"rooms": 3}}
 
 
+def test_a_node_that_an_operator_forgets_is_told_to_those_who_watch_once() -> None:
+    scene = Scene().linked()
+    scene.turn()
+    scene.cluster.crash(N1)
+    scene.cluster.after(1.0)
+    scene.turn()
+    scene.writer._renew()
+    Node.objects.filter(name="n1").update(forgotten=True)
+    scene.writer._renew()
+    scene.writer._renew()
+    told = [(written.rows, rows.forgotten) for written, rows, _ in scene.told.commits if rows.forgotten]
+    assert told == [(Node.objects.get(name="n1").revision, ["n1"])]
+
+
 def in_background(work: Any) -> tuple[threading.Thread, list[BaseException | None]]:
     outcome: list[BaseException | None] = []
 
