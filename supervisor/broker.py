@@ -310,9 +310,20 @@ class DoorbellBroker(RedisBroker):
         """Enqueue a message and ring. Raises ValueError when asked to delay it."""
         if delay is not None:
             raise ValueError("queues have no delay queue; a message cannot be delayed")
-        enqueued = super().enqueue(message)
-        self._ring(message.queue_name)
-        return enqueued
+        return super().enqueue(message)
+
+    def do_enqueue(self, queue: str, redis_id: str, data: bytes) -> None:
+        """What dramatiq's own script does for "enqueue" (its layout is at the head of `dispatch.lua`), and the ring:
+        all in one round trip instead of two.
+        """
+        messages, queued = f"{NAMESPACE}:{queue}.msgs", f"{NAMESPACE}:{queue}"
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hset(messages, redis_id, data)  # first: whoever finds the id finds the body
+        pipe.rpush(queued, redis_id)
+        pipe.publish(bell_channel(queue), b"")
+        pipe.expire(queued, FORGET_QUEUE)
+        pipe.expire(messages, FORGET_QUEUE)
+        pipe.execute()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer of the queue; `timeout` is dramatiq's polling interval and means nothing here."""
@@ -336,17 +347,6 @@ class DoorbellBroker(RedisBroker):
     def finish(self, verb: str, queue: str, redis_id: str) -> None:
         """Acknowledge ("ack") or reject ("nack") a fetched message."""
         (self.do_ack if verb == "ack" else self.do_nack)(queue, redis_id)
-
-    def _ring(self, queue: str) -> None:
-        # The message is in its queue already: a ring that fails only makes it late.
-        try:
-            pipe = self.client.pipeline(transaction=False)
-            pipe.publish(bell_channel(queue), b"")
-            pipe.expire(f"{NAMESPACE}:{queue}", FORGET_QUEUE)
-            pipe.expire(f"{NAMESPACE}:{queue}.msgs", FORGET_QUEUE)
-            pipe.execute()
-        except BROKER_ERRORS as error:
-            self.outage.failed(error)
 
 
 class MemoryBroker(StubBroker):
