@@ -41,8 +41,22 @@ class Entry:
     here: bool = False
 
 
+#: Pages that are one table: path -> (title, what it holds).
+LISTS = {
+    "sworms": ("Sworms", "The definitions, and which revision of them each node runs"),
+    "nodes": ("Nodes", "The agents that run processes, as the observer last saw them"),
+    "operations": ("Operations", "What was asked for that takes a while, and what became of it"),
+    "events": ("Events", "What happened, the newest first"),
+    "replicas": ("Replicas", "Each node's copy of each registry, as last observed"),
+}
+
 #: The rail: only what works is in it.
-RAIL = (Entry("Map", "/"), Entry("Admin", "/admin/", scopes.CONFIG_WRITE), Entry("API", "/api/docs"))
+RAIL = (
+    Entry("Map", "/"),
+    *(Entry(title, f"/{name}") for name, (title, _) in LISTS.items()),
+    Entry("Admin", "/admin/", scopes.CONFIG_WRITE),
+    Entry("API", "/api/docs"),
+)
 
 
 def role_of(granted: frozenset[str]) -> str:
@@ -73,6 +87,18 @@ def live_map(request: HttpRequest) -> HttpResponse:
     if scopes.READ not in context["scopes"].split():
         return render(request, "403.html", context, status=403)
     return render(request, "map.html", context)
+
+
+@require_GET
+@never_cache
+@login_required(login_url=SIGN_IN)
+def listing(request: HttpRequest, name: str) -> HttpResponse:
+    """A page that is one table; 403 for an account without the right to read."""
+    context = frame(request)
+    if scopes.READ not in context["scopes"].split():
+        return render(request, "403.html", context, status=403)
+    title, about = LISTS[name]
+    return render(request, "list.html", {**context, "list": name, "title": title, "about": about})
 
 
 @sensitive_post_parameters("password")

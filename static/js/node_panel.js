@@ -32,7 +32,7 @@ export class NodePanel {
 
   build() {
     this.state = h("p.panel-state");
-    this.trouble = h("p.trouble", { hidden: true });
+    this.trouble = h("p.note", { hidden: true });
     this.bar = h("div.buttons");
     this.log = h("div.actions-log");
     this.facts = new Facts();

@@ -35,7 +35,7 @@ export class ProcessPanel {
 
   build() {
     this.state = h("p.panel-state");
-    this.gone = h("p.trouble", { hidden: true });
+    this.gone = h("p.note", { hidden: true });
     this.facts = new Facts();
     this.why = h("div.why", { hidden: true });
     this.events = h("ol.events");

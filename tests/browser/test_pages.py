@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from registry import scopes
+from swormweb.views import LISTS
 
 from .conftest import Complaints
 from .web import PASSWORD, Stage, Web
@@ -70,7 +71,8 @@ def test_signing_out_ends_the_session(visit: Visit, stage: Stage, web: Web) -> N
 
 def test_the_rail_has_only_what_the_user_may_open(visit: Visit, stage: Stage) -> None:
     page = visit(role=scopes.VIEWER)
-    assert page.locator(".rail li").all_inner_texts() == ["Map", "API"]
+    titles = [title for title, _ in LISTS.values()]
+    assert page.locator(".rail li").all_inner_texts() == ["Map", *titles, "API"]
 
 
 def test_an_account_without_rights_is_told_so(page: Page, stage: Stage, web: Web, complaints: Complaints) -> None:
@@ -96,6 +98,16 @@ def test_pages_forbid_scripts_and_styles_of_others_and_inline_ones(page: Page, s
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_shows_what_rest_lists(name: str, visit: Visit, stage: Stage) -> None:
+    stage.record(name)
+    page = visit(f"/{name}")
+    expect(page.locator("h1")).to_have_text(LISTS[name][0])
+    expect(page.locator("tbody tr").first).to_be_visible()
+    expect(page.locator("caption")).to_have_text(re.compile(r"^\d+ "))
+    assert Axe().run(page).response["violations"] == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

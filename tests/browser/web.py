@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -28,9 +28,10 @@ from django.db import connection
 from django.utils import timezone
 
 from registry import auth, scopes
-from registry.models import Counter, Node, ObserverTerm, Process, Removal
+from registry.models import Counter, Event, Node, ObserverTerm, Process, Removal, ReplicaSnapshot, Sworm
 from registry.projection import STREAM_COLUMNS
 from registry.stream import FRAME, GROUP
+from supervisor.models import Operation
 from swormweb.launch import parts, ports
 
 #: Seconds until the web part must answer.
@@ -139,6 +140,30 @@ class Stage:
             ObserverTerm.objects.update(renewed_at=timezone.now())
             connection.close()
             self._frame(self.revision, self.revision)
+
+    def record(self, name: str) -> None:
+        """One row for each of the pages that are one table."""
+        now = timezone.now()
+        made: dict[str, Callable[[], Any]] = {
+            "sworms": lambda: Sworm.objects.create(name="counters"),
+            "nodes": lambda: None,
+            "operations": lambda: Operation.objects.create(kind="handoff", state="succeeded", requested_by="user:x"),
+            "events": lambda: Event.objects.create(
+                revision=1,
+                at=now,
+                kind="crashed",
+                sworm="counters",
+                name="a",
+                node="n1",
+                pid="n1.1.1",
+                epoch=1,
+                detail="x",
+            ),
+            "replicas": lambda: ReplicaSnapshot.objects.create(
+                node="n1", sworm="", size=3, digest="ab" * 16, versions={"n1.1": 7}, observed_at=now
+            ),
+        }
+        made[name]()
 
     def silence(self) -> None:
         """The observer writes no more."""
