@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from supervisor.agent import Agent, Wish
+from supervisor.config import AgentConfig, first_incarnation
 from supervisor.shell import Superseded
 from tests.supervisor import jobs
-from tests.supervisor.shells import Running, cluster, start, together, until
+from tests.supervisor.shells import KEY, Running, cluster, start, together, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -207,3 +209,33 @@ async def test_workers_use_the_same_verbs(one: Running) -> None:
     await does({"register": "other"})
     refused = await one.call("asking", {"handoff": "other", "to": None})
     assert (refused["ok"], refused["problem"]) == (False, "worker_crashed")  # there is no other node
+
+
+async def test_an_agent_told_that_its_incarnation_is_used_starts_anew_with_a_higher_one(three: list[Running]) -> None:
+    url = three[0].shell.mesh.identity.url
+    future = first_incarnation() + 10**9  # as after a clock that was set back
+    before = await start("n4", (url,), incarnation=future)
+    await together([*three, before])
+    await before.shell.close()
+    agent = Agent(AgentConfig("n4", KEY, join=(url,), preset="local"))
+    running = asyncio.create_task(agent.main())
+
+    def is_there() -> bool:
+        found = [member for member in three[0].shell.node.members() if member.node == "n4" and member.state == "alive"]
+        return [member.incarnation for member in found if member.record.status == "up"] == [future + 1]
+
+    await until(is_there)
+    agent.tell(Wish.SHUTDOWN)
+    assert await asyncio.wait_for(running, 30) == 0
+
+
+async def test_an_agent_whose_name_was_taken_over_ends(three: list[Running]) -> None:
+    url = three[0].shell.mesh.identity.url
+    agent = Agent(AgentConfig("n4", KEY, join=(url,), preset="local"))
+    running = asyncio.create_task(agent.main())
+    await until(lambda: any(m.node == "n4" and m.record.status == "up" for m in three[0].shell.node.members()))
+    thief = await start("n4", (url,))
+    try:
+        assert await asyncio.wait_for(running, 30) == 1
+    finally:
+        await thief.shell.close()
