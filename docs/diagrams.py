@@ -1,7 +1,7 @@
 """Prints the state diagrams of docs/protocol.md from the tables that the code obeys.
 
-Law: nothing is drawn by hand. `python -m docs.diagrams` prints the section; `--write` puts it between the two marks of the
-page, and a test fails when the page says something else.
+Law: nothing is drawn by hand. `python -m docs.diagrams` prints the section; `--write` puts it between the two marks of
+the page, and a test fails when the page says something else.
 """
 
 from __future__ import annotations

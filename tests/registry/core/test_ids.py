@@ -15,7 +15,7 @@ nodes = st.builds(str.__add__, st.sampled_from("an"), st.text("a0_-", max_size=6
 numbers = st.integers(0, 2**53 - 1)
 
 
-@law(100)
+@law(40)
 @given(nodes, numbers, numbers)
 def test_an_origin_and_a_pid_parse_back(node: str, incarnation: int, serial: int) -> None:
     origin = ids.origin_of(node, incarnation)
@@ -31,7 +31,7 @@ def test_what_is_no_origin(text: object) -> None:
     assert not ids.is_origin(text)
 
 
-@law(100)
+@law(40)
 @given(st.text(min_size=1, max_size=255))
 def test_a_name_is_taken_as_it_is_unless_it_has_a_control_character(name: str) -> None:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):

@@ -287,7 +287,7 @@ def test_no_incarnation_is_used_twice() -> None:
 # --------------------------------------------------------------------------------------------------------------- soups
 
 
-@law(25)
+@law(15)
 @example(b"\x01\xe5S\x91")  # one node alone in its view ends what a joining one has yet to hand over
 @example(b"y\xd1\x13")  # a node is killed and started again while what it told of is being dropped
 @given(st.binary(min_size=3, max_size=24))

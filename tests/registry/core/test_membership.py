@@ -52,7 +52,7 @@ def reach_by_force(suspected: set[tuple[str, str]], start: set[str]) -> set[str]
     return found
 
 
-@law(100)
+@law(60)
 @given(st.sets(pairs, max_size=14), st.sets(st.sampled_from(NODES[1:])))
 def test_death_needs_everybody(suspected: set[tuple[str, str]], heard: set[str]) -> None:
     """Who is in reach: the closure over mutual trust from those whom one hears, and nobody else."""
@@ -63,7 +63,7 @@ def test_death_needs_everybody(suspected: set[tuple[str, str]], heard: set[str])
     assert found == reach_by_force(suspected, heard)
 
 
-@law(60)
+@law(30)
 @given(st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(STATUSES)), max_size=8), st.integers(0, 99))
 def test_views_agree_whatever_the_order(statuses: list[tuple[str, str]], seed: int) -> None:
     copies = directory(*NODES)

@@ -12,7 +12,7 @@ origins = st.sampled_from(["n1.1", "n2.1", "n3.9"])
 claims = st.tuples(origins, registrations)
 
 
-@law(100)
+@law(40)
 @given(st.lists(claims, min_size=2, max_size=6, unique_by=lambda claim: claim[0]))
 def test_there_is_exactly_one_winner_whatever_the_order(found: list[tuple[str, Registration]]) -> None:
     ranks = [rank(*claim) for claim in found]
@@ -27,7 +27,7 @@ def test_majority_outranks_epoch_and_epoch_outranks_origin() -> None:
     assert rank("n2.1", low) > rank("n1.1", low)
 
 
-@law(50)
+@law(20)
 @given(registrations, st.integers(0, 99))
 def test_rank_does_not_see_restarts_state_or_time(entry: Registration, count: int) -> None:
     later = entry._replace(restarts=count, started_at=count, state="failed", serial=count)

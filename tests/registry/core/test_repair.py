@@ -129,7 +129,7 @@ class Soup:
 programs = st.binary(min_size=8, max_size=160)
 
 
-@law(120)
+@law(80)
 @given(programs, st.integers(1, 3))
 def test_any_loss_repeats_and_order_end_in_equal_copies(program: bytes, size: int) -> None:
     soup = Soup(size)
@@ -163,7 +163,7 @@ def test_any_loss_repeats_and_order_end_in_equal_copies(program: bytes, size: in
     soup.check_equal()
 
 
-@law(40)
+@law(20)
 @given(programs)
 def test_a_chain_of_relays_carries_everything(program: bytes) -> None:
     """The first and the last node have no link: all that they know of each other goes through the middle."""

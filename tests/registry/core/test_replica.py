@@ -82,7 +82,7 @@ def choices(program: bytes) -> Iterator[int]:
     return iter(program)
 
 
-@law(150)
+@law(100)
 @given(programs)
 def test_index_is_best_after_any_sequence_of_writes_deaths_and_drops(program: bytes) -> None:
     replica, sources = Replica(SWORM), {origin: Source(origin) for origin in ORIGINS}
@@ -134,7 +134,7 @@ def run_soup(program: bytes, size: int) -> tuple[dict[str, Source], list[Delta]]
     return sources, seen
 
 
-@law(150)
+@law(100)
 @given(programs, st.integers(1, 3))
 def test_copy_is_map_over_loss_repeats_relays_and_pieces(program: bytes, size: int) -> None:
     sources, _ = run_soup(program, size)
@@ -148,7 +148,7 @@ def test_copy_is_map_over_loss_repeats_relays_and_pieces(program: bytes, size: i
         assert source.replica.index == best_by_force(source.replica)
 
 
-@law(100)
+@law(60)
 @given(programs, st.randoms(use_true_random=False))
 def test_any_order_one_end(program: bytes, random: Any) -> None:
     """The join is commutative, associative and idempotent: any order, with repeats, ends where whole maps end."""

@@ -25,8 +25,8 @@ def act(gate: Gate[int], verb: str) -> list[int]:
     return []
 
 
-@law(150)
-@given(st.lists(st.sampled_from([*VERBS, "park", "park"]), max_size=20))
+@law(80)
+@given(st.lists(st.sampled_from([*VERBS, "park", "park"]), max_size=14))
 def test_parked_once_and_in_order(script: list[str]) -> None:
     gate, state = Gate[int](), SHUT
     waiting: list[int] = []

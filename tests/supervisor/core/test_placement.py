@@ -30,13 +30,13 @@ def arbiters(placement: Placement) -> dict[str, str]:
     return {name: node_of(placement.arbiter(SWORM, name)) for name in NAMES}
 
 
-@law(40)
+@law(15)
 @given(node_sets)
 def test_same_view_same_arbiter_in_whatever_order_it_is_listed(nodes: set[str]) -> None:
     assert arbiters(placed(sorted(nodes))) == arbiters(placed(sorted(nodes, reverse=True)))
 
 
-@law(40)
+@law(15)
 @given(node_sets, st.data())
 def test_minimal_movement(nodes: set[str], data: st.DataObject) -> None:
     gone = data.draw(st.sampled_from(sorted(nodes)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from registry.core.messages import Order
@@ -16,16 +14,17 @@ def process(phase: str = STARTING) -> Process:
     return Process(3, "n1.1.3", "rooms", "lobby", SPEC, 7, "c", 1, 0, phase)
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(TABLE, TABLE)))
-def test_a_phase_changes_only_through_the_table(before: str, after: str) -> None:
-    one = process(before)
-    if after in TABLE[before]:
-        one.enter(after)
-        assert one.phase == after
-    else:
-        with pytest.raises(IllegalPhase, match=f"{before} -> {after}"):
+@pytest.mark.parametrize("before", TABLE)
+def test_a_phase_changes_only_through_the_table(before: str) -> None:
+    for after in TABLE:
+        one = process(before)
+        if after in TABLE[before]:
             one.enter(after)
-        assert one.phase == before
+            assert one.phase == after
+        else:
+            with pytest.raises(IllegalPhase, match=f"{before} -> {after}"):
+                one.enter(after)
+            assert one.phase == before
 
 
 def test_every_phase_leads_to_the_end_and_nothing_leads_on_from_there() -> None:
