@@ -1,4 +1,4 @@
-"""docs/protocol.md says what the code does: its diagrams come from the tables, its invariants have tests of that name."""
+"""docs/protocol.md says what the code does: its diagrams come from the tables, its invariants have their tests."""
 
 from __future__ import annotations
 
