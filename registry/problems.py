@@ -8,7 +8,8 @@ without it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -139,6 +140,16 @@ def _of_services(error: BaseException) -> Problem | None:
         logger.warning("the broker is unavailable: %s", error)
         return Problem("broker_unavailable")
     return None
+
+
+@contextmanager
+def done_already(what: str) -> Iterator[None]:
+    """What follows tells of something that was done: a database that fails meanwhile makes it uncertain, not undone."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("the database is unavailable: %s", error)
+        raise Problem("no_answer", f"{what}, but the database went away before it could be shown; GET tells") from error
 
 
 def unauthorized(detail: str = "") -> Problem:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from typing import Any
 
 from django.db import connection
@@ -23,7 +23,7 @@ from registry.problems import CODES, Problem
 from supervisor.broker import BROKER_ERRORS
 from supervisor.client import Answer, Asked, BrokerUnavailable, default_client
 from supervisor.definitions import definition_of
-from supervisor.errors import NoAnswer, SwormError
+from supervisor.errors import NoAnswer
 
 #: Seconds for a command that runs no user code for long.
 SHORT = 5.0
@@ -33,6 +33,8 @@ STARTING = 10.0
 BATCH = 60.0
 #: Seconds for which a node may keep silent before it counts as gone, where no observer tells.
 PING = 0.5
+#: Seconds that others have after the first one answered.
+TOGETHER = 0.05
 #: Threads for asking several nodes at once.
 THREADS = 16
 
@@ -133,17 +135,24 @@ def _askable(sworm: str) -> Iterable[Node]:
 
 
 def _answering(nodes: Sequence[Asked]) -> list[Asked]:
-    """Those that answer now: the rows may be old."""
+    """Those that answer now, or a moment after the first: the rows may be old."""
     connection.close()
-    deadline = time.time() + PING
+    pings = [_pool.submit(_ping, asked, time.time() + PING) for asked in nodes]
+    for ping in as_completed(pings):
+        if ping.result():
+            wait(pings, TOGETHER)
+            break
+    return [asked for asked, ping in zip(nodes, pings, strict=True) if ping.done() and ping.result()]
 
-    def answers(asked: Asked) -> bool:
-        try:
-            return default_client().ask(asked.node, asked.incarnation, "ping", deadline=deadline).ok
-        except (SwormError, *BROKER_ERRORS):
-            return False
 
-    return [asked for asked, there in zip(nodes, _pool.map(answers, nodes), strict=True) if there]
+def _ping(asked: Asked, deadline: float) -> bool:
+    """Whether a node answers. Raises the problem of a broker that is away."""
+    try:
+        return _asking(lambda: default_client().ask(asked.node, asked.incarnation, "ping", deadline=deadline)).ok
+    except Problem as problem:
+        if problem.code != "no_answer":
+            raise
+        return False
 
 
 def _asking(send: Callable[[], Answer]) -> Answer:

@@ -17,7 +17,7 @@ from typing import Any
 from registry import items
 from registry.models import Sworm
 from registry.observed import wait_all_observed
-from registry.problems import Problem
+from registry.problems import Problem, done_already
 from supervisor import commands
 from supervisor.client import Answer
 
@@ -102,7 +102,8 @@ def register_batch(row: Sworm, wishes: Sequence[Wish]) -> list[Outcome]:
     for turn in (list(first.values()), later):
         if turn:
             answers.update(zip(turn, _ask_all(row, [wishes[index] for index in turn], deadline), strict=True))
-    return list(_outcomes(row, wishes, [answers[index] for index in range(len(wishes))], deadline))
+    with done_already("what could be was started"):
+        return list(_outcomes(row, wishes, [answers[index] for index in range(len(wishes))], deadline))
 
 
 def _ask_all(row: Sworm, wishes: Sequence[Wish], deadline: float) -> list[Answer]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,22 +31,35 @@ def whereis(sworm: str, name: str) -> dict[str, Any] | None:
     return _asked_whereis(sworm, name)
 
 
-def unregister(row: Sworm, name: str) -> None:
-    """Stop what runs under a name; returns once the read model no longer shows it."""
+@dataclass(frozen=True)
+class Effect:
+    """Something that agents have done; the read model may not show it yet."""
+
+    row: Sworm
+    result: Any
+    deadline: float
+
+    def wait(self) -> None:
+        """Return once the read model shows it, or at the deadline."""
+        if isinstance(self.result, dict) and self.result.get("origin"):
+            origin, version = str(self.result["origin"]), int(self.result.get("version", 0))
+            wait_observed(self.row.name, origin, version, self.deadline)
+
+
+def unregister(row: Sworm, name: str) -> Effect:
+    """Stop what runs under a name, and end the name."""
     deadline = time.time() + commands.STARTING
     nodes = commands.nodes_for(row.name)
     answer = commands.ask(nodes, "unregister", row, deadline=deadline, sworm=row.name, name=name)
-    _seen(row, commands.certain(answer), deadline)
+    return Effect(row, commands.certain(answer), deadline)
 
 
-def restart(row: Sworm, name: str) -> dict[str, Any]:
-    """Restart what runs (or failed) under a name; returns once the new incarnation is shown."""
+def restart(row: Sworm, name: str) -> Effect:
+    """Restart what runs (or failed) under a name."""
     deadline = time.time() + commands.STARTING
     nodes = commands.nodes_for(row.name)
     answer = commands.ask(nodes, "restart", row, deadline=deadline, sworm=row.name, name=name)
-    result = commands.certain(answer)
-    _seen(row, result, deadline)
-    return result if isinstance(result, dict) else {}
+    return Effect(row, commands.certain(answer), deadline)
 
 
 def call(row: Sworm, name: str, message: Any, timeout: float) -> Any:
@@ -81,11 +95,6 @@ def _asked_whereis(sworm: str, name: str) -> dict[str, Any] | None:
     item = jsonable(commands.certain(answer))
     started_at = datetime.fromtimestamp(item["started_at"], UTC)
     return {"revision": 0, **item, "started_at": started_at, "observed": False}
-
-
-def _seen(row: Sworm, result: Any, deadline: float) -> None:
-    if isinstance(result, dict) and result.get("origin"):
-        wait_observed(row.name, str(result["origin"]), int(result.get("version", 0)), deadline)
 
 
 def _has_odd_floats(value: Any) -> bool:

@@ -92,8 +92,11 @@ DATABASES: dict[str, dict[str, Any]] = {}
 if ENVIRONMENT.database is not None:
     DATABASES["default"] = ENVIRONMENT.database
     if ENVIRONMENT.database_pool:
-        pool = {"min_size": 1, "max_size": ENVIRONMENT.database_pool, "timeout": 10}
+        # Seconds to wait for a connection: nobody keeps one for long, so beyond this the server is away.
+        pool = {"min_size": 1, "max_size": ENVIRONMENT.database_pool, "timeout": 3}
         DATABASES["default"]["OPTIONS"]["pool"] = pool
+        # One look at each connection before it is used: those of a server that was away are dropped, not tried.
+        DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {}

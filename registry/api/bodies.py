@@ -35,6 +35,8 @@ class Mutation(Body, kw_only=True):
 
 AnyBody = TypeVar("AnyBody", bound=msgspec.Struct)
 
+_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
 _AT = re.compile(r"(?P<sentence>.*) - at `(?P<path>.*)`\Z", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<field>[^`]*)`")
 
@@ -53,9 +55,22 @@ def read(request: HttpRequest, kind: type[AnyBody], *, limit: int = MAX_BODY, op
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
+        _check_readable(raw)  # a value is refused as soon as it is read; what comes after it may be no JSON at all
         raise refusal(error) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Problem("malformed", f"the body is not JSON: {error}") from None
+    except _UNREADABLE as error:
+        raise unreadable(error) from None
+
+
+def _check_readable(raw: bytes) -> None:
+    try:
+        msgspec.json.decode(raw)
+    except _UNREADABLE as error:
+        raise unreadable(error) from None
+
+
+def unreadable(error: Exception) -> Problem:
+    """The problem of a body that is not JSON."""
+    return Problem("malformed", f"the body is not JSON: {error}")
 
 
 def convert(value: Any, kind: type[AnyBody]) -> AnyBody:

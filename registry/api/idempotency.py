@@ -8,15 +8,18 @@ for a day.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
 from registry.models import IdempotencyKey
 from registry.problems import Problem, refused
+
+logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=1)
@@ -55,6 +58,13 @@ def begin(request: HttpRequest, actor: str) -> IdempotencyKey | None:
 
 def finish(row: IdempotencyKey, response: HttpResponseBase) -> None:
     """Keep the answer for those who repeat the request, or free the key when there is no certain one."""
+    try:
+        _keep(row, response)
+    except DatabaseError as error:
+        logger.warning("the answer to an Idempotency-Key was not kept: %s", error)
+
+
+def _keep(row: IdempotencyKey, response: HttpResponseBase) -> None:
     if response.status_code >= 500 or not isinstance(response, HttpResponse):
         IdempotencyKey.objects.filter(pk=row.pk).delete()
         return

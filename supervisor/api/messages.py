@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from registry.api.bodies import Mutation, read
 from registry.api.endpoint import Endpoint, json
 from registry.api.schema import documented
+from registry.problems import done_already
 from registry.scopes import PROCESS_CALL, PROCESS_HANDOFF, PROCESS_WRITE
 from supervisor import definitions, handoff, operations, verbs
 from supervisor.api import bodies
@@ -72,8 +73,10 @@ class RestartProcess(Endpoint):
         row = definitions.get(sworm)
         possible(name)
         body = read(request, Mutation, optional=True)
-        verbs.restart(row, name)
-        self.audit("process.restart", f"{sworm}/{name}", self.reason(body))
+        restarted = verbs.restart(row, name)
+        with done_already(f"{name} was restarted"):
+            self.audit("process.restart", f"{sworm}/{name}", self.reason(body))
+            restarted.wait()
         return json({"accepted": True}, 202)
 
 

@@ -20,12 +20,12 @@ from registry.api.paging import PAGING, choice, page, query
 from registry.api.schema import documented
 from registry.models import Membership, Process
 from registry.models.observed import PROCESS_STATES
-from registry.problems import Problem, refused
+from registry.problems import Problem, done_already, refused
 from registry.scopes import PROCESS_WRITE, READ
 from supervisor import definitions, verbs
 from supervisor.api import bodies
 from supervisor.api.finding import known_or_running, possible, unknown
-from supervisor.registering import Outcome, Wish, register, register_batch
+from supervisor.registering import Begun, Outcome, Wish, register, register_batch
 
 FILTERS = ("node", "state", "name_prefix", "q", "group", *PAGING)
 STARTING = [
@@ -59,7 +59,18 @@ def filtered(sworm: str, parameters: dict[str, str]) -> QuerySet[Process, dict[s
     return rows
 
 
-class Processes(Endpoint):
+class Registering(Endpoint):
+    """What the two ways to register one process share."""
+
+    def _started(self, begun: Begun, body: bodies.Registration) -> HttpResponse:
+        with done_already(f"{begun.wish.name} was started"):
+            # While the observer writes its row, we write ours.
+            target = f"{begun.row.name}/{begun.wish.name}"
+            self.audit("process.register", target, self.reason(body), target=body.target)
+            return json(begun.shown(), 201)
+
+
+class Processes(Registering):
     """The processes of a sworm."""
 
     scopes = {"GET": READ, "POST": PROCESS_WRITE}
@@ -87,9 +98,7 @@ class Processes(Endpoint):
         begun = register(row, wish_of(body.name, body, **self._claim(request)))
         if begun.already:
             raise already_started(begun.shown())
-        # While the observer writes its row, we write ours.
-        self.audit("process.register", f"{sworm}/{body.name}", self.reason(body), target=body.target)
-        return json(begun.shown(), 201)
+        return self._started(begun, body)
 
     def _claim(self, request: Request) -> dict[str, str]:
         key = request.headers.get(idempotency.HEADER)
@@ -123,7 +132,7 @@ class ProcessBatch(Endpoint):
         return json({"results": results})
 
 
-class OneProcess(Endpoint):
+class OneProcess(Registering):
     """One name."""
 
     scopes = {"GET": READ, "PUT": PROCESS_WRITE, "DELETE": PROCESS_WRITE}
@@ -147,10 +156,7 @@ class OneProcess(Endpoint):
         row = definitions.get(sworm)
         body = read(request, bodies.Registration)
         begun = register(row, wish_of(name, body))
-        if begun.already:
-            return json(begun.shown())
-        self.audit("process.register", f"{sworm}/{name}", self.reason(body), target=body.target)
-        return json(begun.shown(), 201)
+        return json(begun.shown()) if begun.already else self._started(begun, body)
 
     @documented(
         "Stop a process",
@@ -161,8 +167,10 @@ class OneProcess(Endpoint):
         """Stop what runs under the name, and end the name."""
         row = definitions.get(sworm)
         possible(name)
-        verbs.unregister(row, name)
-        self.audit("process.unregister", f"{sworm}/{name}", self.reason())
+        stopped = verbs.unregister(row, name)
+        with done_already(f"{name} was stopped"):
+            self.audit("process.unregister", f"{sworm}/{name}", self.reason())
+            stopped.wait()
         return empty()
 
 
