@@ -19,7 +19,7 @@ from supervisor.core.events import Asked, Reply
 RETRY_DELAY = 0.02  #: seconds before a claim that was told to retry is sent again
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ask:
     """One wish that has not been answered."""
 
@@ -157,6 +157,8 @@ class Asks:
             return
         self.check_at = FOREVER
         for ask in list(self.open.values()):
+            if self.open.get(ask.asked.claim) is not ask:
+                continue  # another one's turn has answered it
             if now >= ask.asked.deadline:
                 self._give_up(ask)
                 continue

@@ -1,7 +1,7 @@
 """The named invariants, checked against a whole simulated cluster.
 
-Law: an oracle sees everything and changes nothing. Safety is checked after every step, agreement after the network has healed and
-time has passed. The names are those of docs/protocol.md.
+Law: an oracle sees everything and changes nothing. Safety is checked after every step, agreement after the network
+has healed and time has passed. The names are those of docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One seed, one life of a cluster: it starts, works under faults, heals, and is judged.
 
-Law: the plan of a run (which faults, how many nodes, what people do) is drawn from its seed before and while it runs; nothing else
-varies. `gentle` seeds have no faults but moves, drains and joins, and are judged more strictly.
+Law: the plan of a run (which faults, how many nodes, what people do) is drawn from its seed before and while it runs;
+nothing else varies. `gentle` seeds have no faults but moves, drains and joins, and are judged more strictly.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Workers of a simulated host: counters with real gates.
 
-Law: a worker answers every effect that asks for an answer, late or with a failure if the plan says so, never not at all.
+Law: a worker answers every effect that asks for an answer, late or with a failure if the plan says so, never not at
+all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Virtual time, a faulty network, and hosts that run real cores on them.
 
-Law: one queue of (time, number, action), one random source; nothing else decides. A host carries out effects in the order given, as
-an agent does. The network may lose, repeat, delay and reorder messages, cut links one way or both, and freeze hosts.
+Law: one queue of (time, number, action), one random source; nothing else decides. A host carries out effects in the
+order given, as an agent does. The network may lose, repeat, delay and reorder messages, cut links one way or both,
+and freeze hosts.
 """
 
 from __future__ import annotations

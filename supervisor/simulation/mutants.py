@@ -1,0 +1,181 @@
+"""Historic bugs of the field, planted on purpose: proof that the oracles can see.
+
+Law: a mutant exists only in the process of the simulator that asked for it, as one replaced method; the product has
+no switch for it. Each names where the bug, or its kind, was seen in the wild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from registry.core.member import Member
+from registry.core.messages import Delta
+from registry.core.origin import VersionedMap
+from registry.core.replica import Replica
+from supervisor.core.claims import Arbiter
+from supervisor.core.conflict import Conflicts
+from supervisor.core.context import Context
+from supervisor.core.drain import Drain
+from supervisor.core.handoff import Handoffs
+from supervisor.core.process import MOVED_PHASE, Process
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One planted bug: `owner.method` is replaced by `make(original)`."""
+
+    name: str
+    seen: str
+    owner: type[Any]
+    method: str
+    make: Callable[[Any], Any]
+
+    def plant(self) -> None:
+        """Put the bug in, for the rest of this process."""
+        setattr(self.owner, self.method, self.make(getattr(self.owner, self.method)))
+
+
+def _gap(original: Any) -> Any:
+    def fits(self: VersionedMap, delta: Delta) -> bool:
+        return delta.version > self.version
+
+    return fits
+
+
+def _pieces(original: Any) -> Any:
+    def assemble(self: Replica, delta: Delta, sender: str) -> Delta | None:
+        return delta._replace(part=0, parts=1)
+
+    return assemble
+
+
+def _all_lose(original: Any) -> Any:
+    def check_one(self: Conflicts, process: Process, best: Any) -> None:
+        claims = self.context.replica(process.sworm).claims(process.name)
+        others = [
+            claim for claim in claims if claim.pid != process.pid and claim.origin not in self.context.member.dead
+        ]
+        original(self, process, others[0] if others else best)
+
+    return check_one
+
+
+def _nothing(original: Any) -> Any:
+    def nothing(self: Any, *args: Any) -> None:
+        return None
+
+    return nothing
+
+
+def _always(original: Any) -> Any:
+    def check(self: Member) -> None:
+        self.ready = self.origin in self.view.agreeing
+
+    return check
+
+
+def _successor(original: Any) -> Any:
+    def erase(self: Context, process: Process, void: bool = True) -> int:
+        return self.member.write(process.sworm, {process.name: None})
+
+    return erase
+
+
+def _twice(original: Any) -> Any:
+    def register(self: Arbiter, slot: Any, pending: Any, best: Any) -> None:
+        resent = best is not None and best.entry.claim == pending.claim.id
+        original(self, slot, pending, None if resent else best)
+
+    return register
+
+
+def _source_leaves_early(original: Any) -> Any:
+    def prepared(self: Handoffs, sender: str, message: Any) -> None:
+        original(self, sender, message)
+        process = self._source(message.sworm, message.name, message.epoch)
+        if process is not None and process.phase == MOVED_PHASE:
+            self.moves.pop(process.serial, None)
+            self.supervision.stop(process, "moved")
+
+    return prepared
+
+
+def _done_early(original: Any) -> Any:
+    def advance(self: Drain) -> None:
+        if self.leave:
+            self._empty()
+
+    return advance
+
+
+def _opens_early(original: Any) -> Any:
+    def ready(self: Handoffs, process: Process) -> None:
+        process.wanted = True
+        original(self, process)
+
+    return ready
+
+
+def _healthy_too(original: Any) -> Any:
+    def set_dead(self: Member, dead: set[str]) -> None:
+        fresh = dead - self.dead
+        original(self, dead)
+        for sworm, replica in list(self.replicas.items()) if fresh else ():
+            names = [key for key in replica.copy(self.origin).entries if isinstance(key, str)]
+            if sworm and names:
+                self.write(sworm, {names[0]: None})
+
+    return set_dead
+
+
+_ALL = (
+    Mutant(
+        "delta-across-a-gap", "delta_crdt: partial diffs shipped with a full causal context", VersionedMap, "fits", _gap
+    ),
+    Mutant(
+        "delta-in-pieces", "delta_crdt #65: pieces of one change set applied one by one", Replica, "_assemble", _pieces
+    ),
+    Mutant("all-contenders-lose", "Horde #250: a name race leaves nobody", Conflicts, "_check_one", _all_lose),
+    Mutant(
+        "one-becomes-many",
+        "Horde #207: deciders act before they agree on who is there",
+        Member,
+        "_check_ready",
+        _always,
+    ),
+    Mutant("loser-stays", "syn: the loser of a conflict is never removed", Conflicts, "_check_one", _nothing),
+    Mutant(
+        "late-cleanup", "ray #54955: a late cleanup removes the successor's name", Context, "erase_entry", _successor
+    ),
+    Mutant(
+        "resent-starts-twice", "ray #11003: a command sent again starts a second process", Arbiter, "_register", _twice
+    ),
+    Mutant(
+        "source-leaves-early",
+        "Swarm #67: the target dies in a handoff and the process is gone",
+        Handoffs,
+        "on_prepared",
+        _source_leaves_early,
+    ),
+    Mutant(
+        "drain-done-early", "Nomad #14293: a drain says done while processes still run", Drain, "advance", _done_early
+    ),
+    Mutant(
+        "target-opens-early",
+        "a target accepts messages before the source has committed",
+        Handoffs,
+        "target_ready",
+        _opens_early,
+    ),
+    Mutant(
+        "healthy-names-go",
+        "Sworm: a node's death unregisters names of a healthy node",
+        Member,
+        "_set_dead",
+        _healthy_too,
+    ),
+)
+
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in _ALL}

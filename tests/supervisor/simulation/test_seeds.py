@@ -1,0 +1,100 @@
+"""Whole clusters under faults: the seeds that once found a bug, a fresh range, and the planted bugs.
+
+Law: a seed stays here for good; its number and the sentence beside it are the whole bug report.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from supervisor.simulation.mutants import MUTANTS
+from supervisor.simulation.run import Run, run_seed
+
+#: Seed -> what it found.
+FOUND = {
+    0: "a timer that fires a rounding early was set again for ever",
+    7: "a joining node waited for the summary of a peer that had died",
+    16: "a gap was asked for at its departed origin, for ever",
+    17: "a node that missed a leave counted the departed as reached through others",
+    30: "the end of an old link ended the new one",
+    50: "two nodes that held one definition took it back at once",
+    143: "an ask that another one's turn had answered was given up as well",
+    151: "an incarnation was ended by a node that had not heard the others, and its entries came back as live",
+    193: "a draining node was declared fit again after its workers had stopped",
+    206: "a drain said done while a prepared target still ran",
+    302: "both sides of a split gave one epoch to two pids",
+    360: "a joining node waited for copies that only a dead peer had told of",
+    440: "a node left without its processes while another one was joining",
+    562: "a moved name had no entry for a moment, and a claim started it a second time",
+}
+
+#: Seconds of fresh seeds in the normal suite; `--long` runs many more.
+BUDGET = 20.0
+
+#: Planted bugs that a few seeds show, with seeds that do.
+SHOWN = {
+    "delta-across-a-gap": range(3),
+    "all-contenders-lose": range(6),
+    "loser-stays": range(9, 15),
+    "drain-done-early": range(6),
+    "target-opens-early": range(29, 36),
+    "healthy-names-go": range(6),
+}
+
+
+@pytest.mark.parametrize("seed", FOUND, ids=[f"seed-{seed}" for seed in FOUND])
+def test_a_seed_that_found_a_bug_stays_quiet(seed: int) -> None:
+    assert run_seed(seed).problem == ""
+
+
+def test_fresh_seeds_hold_every_invariant() -> None:
+    until = time.monotonic() + BUDGET
+    seed = 10_000
+    while time.monotonic() < until or seed < 10_020:
+        outcome = run_seed(seed)
+        assert not outcome.problem, f"./sworm simulate --seed {seed}: {outcome.problem}"
+        seed += 1
+
+
+@pytest.mark.long
+def test_many_seeds_hold_every_invariant() -> None:
+    done = simulate("--seeds", "100000", "--first", "20000", "--seconds", "1800")
+    assert done.returncode == 0, done.stdout
+
+
+def test_one_seed_is_one_story() -> None:
+    def told(seed: int) -> list[str]:
+        run = Run(seed)
+        run.run()
+        return [f"{at} {report}" for at, report in run.world.reports]
+
+    assert told(3) == told(3)
+
+
+@pytest.mark.parametrize("mutant", SHOWN)
+def test_a_planted_bug_is_found_and_replayed(mutant: str) -> None:
+    seeds = SHOWN[mutant]
+    found = simulate("--mutant", mutant, "--first", str(seeds[0]), "--seeds", str(len(seeds)), "--jobs", "1")
+    assert found.returncode == 1, found.stdout
+    replay = found.stdout.rsplit("replay: ./sworm simulate ", 1)[1].split()
+    again = simulate(*replay)
+    assert again.returncode == 1
+    assert again.stdout == found.stdout
+
+
+def test_usage() -> None:
+    listed = simulate("--list-mutants")
+    assert listed.returncode == 0
+    assert listed.stdout.split() == list(MUTANTS)
+    assert simulate("--mutant", "unheard-of").returncode == 2
+    assert simulate("--seeds", "many").returncode == 2
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own: a planted bug must not outlive it."""
+    command = [sys.executable, "-m", "supervisor.simulation", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
