@@ -290,6 +290,9 @@ class WebSocketMesh(Switchboard):
             link.failed(True, f"{UNREACHABLE}: nobody listens at {where}: {error}")
         except (OSError, ValueError, OverflowError) as error:
             link.failed(False, f"{UNREACHABLE}: {where} cannot be reached: {error}")
+        except asyncio.CancelledError:
+            self.socket_gone(socket)  # uvloop closes one that stands already without a word to its protocol
+            raise
 
     def socket_gone(self, socket: Socket) -> None:
         """A connection has ended."""
