@@ -166,18 +166,24 @@ class ReadModel:
     def write(self, work: Work) -> Written:
         """Write everything as one transaction; raises `TermLost` with nothing written."""
         rows = 1 if work.rows else 0
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(statements.COUNT, [self.term, self.holder, rows + len(work.events)])
-            counted = cursor.fetchone()
-            if counted is None:
-                raise TermLost(self.holder)
-            before = counted[0] - rows - len(work.events)
-            _write_rows(cursor, work.rows, before + 1)
-            if work.versions:
-                cursor.execute(statements.UPSERT_VERSIONS, [_pairs(work.versions)])
-            if work.events:
-                cursor.execute(statements.INSERT_EVENTS, [before + rows, _json(work.events)])
-        return Written(before + rows, counted[0])
+        count = rows + len(work.events)
+        parts: list[tuple[str, list[Any]]] = [
+            (statements.TAKE_REVISIONS, [self.term, self.holder, count, count]),
+            *_parts(work.rows),
+        ]
+        if work.versions:
+            parts.append((statements.UPSERT_VERSIONS, [_pairs(work.versions)]))
+        if work.events:
+            parts.append((statements.INSERT_EVENTS, [rows, _json(work.events)]))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "WITH " + ", ".join(text for text, _ in parts) + statements.WRITTEN,
+                [value for _, values in parts for value in values],
+            )
+            taken = cursor.fetchone()
+        if taken is None:
+            raise TermLost(self.holder)
+        return Written(taken[0] + rows, taken[1])
 
     def forget_versions(self, known: Vector) -> None:
         """Drop the observed versions of origins that nobody holds any more."""
@@ -212,15 +218,18 @@ def packed(value: Any) -> str:
     return base64.b64encode(msgspec.msgpack.encode(value)).decode("ascii")
 
 
-def _write_rows(cursor: CursorWrapper, rows: Batch, revision: int) -> None:
+def _parts(rows: Batch) -> list[tuple[str, list[Any]]]:
+    """The parts of a statement that change rows of processes and nodes."""
+    parts: list[tuple[str, list[Any]]] = []
     if rows.removed:
-        cursor.execute(statements.REMOVE_PROCESSES, [_json(rows.removed), revision])
+        parts.append((statements.REMOVE_PROCESSES, [_json(rows.removed)]))
     if rows.upserts:
-        cursor.execute(statements.UPSERT_PROCESSES, [revision, _json(rows.upserts)])
+        parts.append((statements.UPSERT_PROCESSES, [_json(rows.upserts)]))
     if rows.nodes:
-        cursor.execute(statements.UPSERT_NODES, [revision, _json(rows.nodes)])
+        parts.append((statements.UPSERT_NODES, [_json(rows.nodes)]))
     if rows.forgotten:
-        cursor.execute(statements.TOUCH_FORGOTTEN, [revision, rows.forgotten])
+        parts.append((statements.TOUCH_FORGOTTEN, [rows.forgotten]))
+    return parts
 
 
 def _json(value: Any) -> str:

@@ -30,14 +30,23 @@ RELEASE_TERM = """
     WHERE id = 1 AND term = %s AND holder = %s
 """
 
-#: Re-asserts the term and takes so many revisions, or touches nothing and returns nothing.
-COUNT = """
-    WITH mine AS (
+# ------------------------------------------------------------------------------------- one writing statement, in parts
+#
+# A write is one statement made of these parts, so that it costs one round trip and one commit. Each part but the first
+# joins `taken`, which has no row when the term is lost: then nothing is written.
+
+#: Re-asserts the term and takes so many revisions: those after `before`.
+TAKE_REVISIONS = """
+    mine AS (
         UPDATE registry_observerterm SET renewed_at = clock_timestamp() WHERE id = 1 AND term = %s AND holder = %s
-        RETURNING 1)
-    UPDATE registry_counter SET revision = revision + %s WHERE id = 1 AND EXISTS (SELECT 1 FROM mine)
-    RETURNING revision
+        RETURNING 1),
+    counted AS (
+        UPDATE registry_counter SET revision = revision + %s WHERE id = 1 AND EXISTS (SELECT 1 FROM mine)
+        RETURNING revision),
+    taken AS (SELECT revision - %s AS before, revision AS last FROM counted)
 """
+
+WRITTEN = "SELECT before, last FROM taken"
 
 # ----------------------------------------------------------------------------------------------------- processes, nodes
 
@@ -53,34 +62,38 @@ LOAD_PROCESSES = """
 """
 
 UPSERT_PROCESSES = """
+    upserted AS (
     INSERT INTO registry_process (sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta,
                                   restarts, started_at, revision)
     SELECT sworm, name, pid, node, epoch, state, target, args::jsonb, kwargs::jsonb, isolation, groups, meta::jsonb,
-           restarts, to_timestamp(started_at / 1000.0), %s
-    FROM json_to_recordset(%s::json) AS row (
+           restarts, to_timestamp(started_at / 1000.0), taken.before + 1
+    FROM taken, json_to_recordset(%s::json) AS row (
         sworm text, name text, pid text, node text, epoch bigint, state text, target text, args text, kwargs text,
         isolation text, groups jsonb, meta text, restarts int, started_at bigint)
     ON CONFLICT (sworm, name) DO UPDATE SET
         pid = excluded.pid, node = excluded.node, epoch = excluded.epoch, state = excluded.state,
         target = excluded.target, args = excluded.args, kwargs = excluded.kwargs, isolation = excluded.isolation,
         groups = excluded.groups, meta = excluded.meta, restarts = excluded.restarts,
-        started_at = excluded.started_at, revision = excluded.revision
+        started_at = excluded.started_at, revision = excluded.revision)
 """
 
 REMOVE_PROCESSES = """
-    WITH gone AS (
-        SELECT pair->>0 AS sworm, pair->>1 AS name FROM json_array_elements(%s::json) AS pair),
+    gone AS (
+        SELECT pair->>0 AS sworm, pair->>1 AS name FROM taken, json_array_elements(%s::json) AS pair),
     deleted AS (
-        DELETE FROM registry_process AS row USING gone WHERE row.sworm = gone.sworm AND row.name = gone.name)
-    INSERT INTO registry_removal (revision, sworm, name) SELECT %s, sworm, name FROM gone
+        DELETE FROM registry_process AS row USING gone WHERE row.sworm = gone.sworm AND row.name = gone.name),
+    removed AS (
+        INSERT INTO registry_removal (revision, sworm, name)
+        SELECT taken.before + 1, gone.sworm, gone.name FROM taken, gone)
 """
 
 UPSERT_NODES = """
+    seen AS (
     INSERT INTO registry_node AS held (name, incarnation, status, cordoned, url, labels, capacity, sworms, processes,
                                        last_seen, stats, definitions, forgotten, revision)
     SELECT name, incarnation, status, cordoned, url, labels, capacity, sworms, processes,
-           clock_timestamp(), '{}', '{}', false, %s
-    FROM json_to_recordset(%s::json) AS row (
+           clock_timestamp(), '{}', '{}', false, taken.before + 1
+    FROM taken, json_to_recordset(%s::json) AS row (
         name text, incarnation bigint, status text, cordoned boolean, url text, labels jsonb, capacity float,
         sworms jsonb, processes int)
     ON CONFLICT (name) DO UPDATE SET
@@ -89,11 +102,15 @@ UPSERT_NODES = """
         processes = excluded.processes, revision = excluded.revision,
         last_seen = CASE WHEN excluded.status IN ('suspect', 'left', 'dead') THEN held.last_seen
                          ELSE excluded.last_seen END,
-        forgotten = held.forgotten AND excluded.status IN ('left', 'dead')
+        forgotten = held.forgotten AND excluded.status IN ('left', 'dead'))
 """
 
 #: An operator has set the mark; the revision tells those who watch.
-TOUCH_FORGOTTEN = "UPDATE registry_node SET revision = %s WHERE forgotten AND name = ANY(%s)"
+TOUCH_FORGOTTEN = """
+    forgotten AS (
+        UPDATE registry_node SET revision = taken.before + 1 FROM taken
+        WHERE registry_node.forgotten AND name = ANY(%s))
+"""
 
 SEEN = "UPDATE registry_node SET last_seen = clock_timestamp() WHERE name = ANY(%s)"
 
@@ -106,9 +123,10 @@ STATS = """
 # ---------------------------------------------------------------------------------------------------- versions observed
 
 UPSERT_VERSIONS = """
-    INSERT INTO registry_observedversion (sworm, origin, version)
-    SELECT item->>0, item->>1, (item->>2)::bigint FROM json_array_elements(%s::json) AS item
-    ON CONFLICT (sworm, origin) DO UPDATE SET version = excluded.version
+    observed AS (
+        INSERT INTO registry_observedversion (sworm, origin, version)
+        SELECT item->>0, item->>1, (item->>2)::bigint FROM taken, json_array_elements(%s::json) AS item
+        ON CONFLICT (sworm, origin) DO UPDATE SET version = excluded.version)
 """
 
 FORGET_VERSIONS = """
@@ -122,17 +140,18 @@ FORGET_VERSIONS = """
 
 #: A batch of reports may come twice: what is equal in every respect, its time included, is the same event.
 INSERT_EVENTS = """
-    INSERT INTO registry_event (revision, at, kind, sworm, name, node, pid, epoch, detail)
-    SELECT %s + row.number, to_timestamp(row.at), row.kind, row.sworm, row.name, row.node, row.pid, row.epoch,
-           row.detail
-    FROM ROWS FROM (json_to_recordset(%s::json) AS (
-        at float, kind text, sworm text, name text, node text, pid text, epoch bigint, detail text
-    )) WITH ORDINALITY AS row (at, kind, sworm, name, node, pid, epoch, detail, number)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM registry_event AS old
-        WHERE old.at = to_timestamp(row.at)
-          AND (old.kind, old.sworm, old.name, old.node, old.pid, old.epoch, old.detail)
-            = (row.kind, row.sworm, row.name, row.node, row.pid, row.epoch, row.detail))
+    happened AS (
+        INSERT INTO registry_event (revision, at, kind, sworm, name, node, pid, epoch, detail)
+        SELECT taken.before + %s + row.number, to_timestamp(row.at), row.kind, row.sworm, row.name, row.node, row.pid,
+               row.epoch, row.detail
+        FROM taken, ROWS FROM (json_to_recordset(%s::json) AS (
+            at float, kind text, sworm text, name text, node text, pid text, epoch bigint, detail text
+        )) WITH ORDINALITY AS row (at, kind, sworm, name, node, pid, epoch, detail, number)
+        WHERE NOT EXISTS (
+            SELECT 1 FROM registry_event AS old
+            WHERE old.at = to_timestamp(row.at)
+              AND (old.kind, old.sworm, old.name, old.node, old.pid, old.epoch, old.detail)
+                = (row.kind, row.sworm, row.name, row.node, row.pid, row.epoch, row.detail)))
 """
 
 INSERT_SNAPSHOTS = """
