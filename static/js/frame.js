@@ -1,4 +1,4 @@
-/* What every page has: the theme switch.
+/* What every page has: the theme switch, and a rail that shows where one is.
 
    Law: the choice is kept in the browser; "system" is the absence of a choice. Tells `sworm:theme` on the document when colours changed. */
 
@@ -27,6 +27,9 @@ function apply(button, theme) {
   button.textContent = `Theme: ${theme}`;
   document.dispatchEvent(new CustomEvent("sworm:theme"));
 }
+
+// At phone width the rail is a bar that scrolls: the page one is on must be in sight.
+document.querySelector(".rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 
 const button = document.getElementById("theme");
 if (button) {

@@ -18,7 +18,8 @@ const time = (value) => (moment(value) === null ? "" : when(moment(value)));
 const number = (value) => h("span.number", {}, value === undefined || value === null ? "" : count(value));
 const processLink = (item) =>
   item.name ? h("a.mono", { href: `/?${new URLSearchParams({ p: `${item.sworm}/${item.name}` })}` }, `${item.sworm}/${item.name}`) : (item.sworm ?? "");
-const nodeLink = (name) => (name ? h("a.mono", { href: `/?${new URLSearchParams({ n: name })}` }, name) : "");
+const isNode = (name) => name && !name.startsWith("observer"); // an observer runs nothing: there is no page for it
+const nodeLink = (name) => (isNode(name) ? h("a.mono", { href: `/?${new URLSearchParams({ n: name })}` }, name) : mono(name));
 
 /** page -> {path, order, one, many, empty, columns: [[heading, make(item), class]]} */
 const PAGES = {

@@ -112,9 +112,9 @@ export class NodePanel {
     if (!this.page.may("node:drain")) {
       return [h("p.note.no-rights", {}, "You may look, not act: draining and cordoning need the operator role. An admin can give it to you.")];
     }
-    if (node.status === "dead" || node.status === "left") {
-      return [button(`Acknowledge`, () => this.page.acknowledge(this.name)), button(`Forget ${this.name}`, () => this.forget(), "button.danger")];
-    }
+    const forget = button(`Forget ${this.name}`, () => this.forget(), "button.danger");
+    if (node.status === "left") return [forget];
+    if (node.status === "dead") return [button("Acknowledge", () => this.page.acknowledge(this.name)), forget];
     const cordon = node.cordoned ? button(`Uncordon ${this.name}`, () => this.cordon(false)) : button(`Cordon ${this.name}`, () => this.cordon(true));
     return [cordon, button(`Drain ${this.name}`, () => this.drain(), "button.danger")];
   }
