@@ -36,6 +36,7 @@ from registry.joining import Joining
 from registry.mesh.protocol import DUPLICATE, SELF, Hello, Mesh, Message
 
 _TICK = Ticked()
+_here = threading.get_ident
 _MESH = frozenset({Send, Connect, Disconnect})
 
 
@@ -127,17 +128,19 @@ class Runner:
     def enter(self, event: Any) -> None:
         """Step the core with an event and see to its effects. From any thread; a call from within a hook is queued."""
         with self.lock:
-            self._events.append(event)
             if self._stepping:
+                self._events.append(event)
                 return
             self._stepping = True
             try:
+                self._sort(self.core.step(event, self._clock()))
                 while self._events:
                     self._sort(self.core.step(self._events.popleft(), self._clock()))
             finally:
                 self._stepping = False
-        if threading.get_ident() == self._thread:
-            self._flush()
+        if _here() == self._thread:
+            if self._outbox or self._wake_at < self._timer_at:
+                self._flush()
         elif self._loop and not self._posted and (self._outbox or self._wake_at < self._timer_at):
             self._posted = True
             self._loop.call_soon_threadsafe(self._flush_posted)
