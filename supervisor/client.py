@@ -154,10 +154,10 @@ class Client:
         with round_:
             while (attempt := round_.next()) is not None:
                 self._send(attempt)
-                while not round_.moves_on():
+                while (answer := round_.answer()) is None and not round_.moves_on():
                     wait(round_.pending(), round_.patience(), return_when=FIRST_COMPLETED)
-                    if (answer := round_.answer()) is not None:
-                        return answer
+                if answer is not None:
+                    return answer
             return round_.failure()
 
     async def ask_any_async(
@@ -174,11 +174,11 @@ class Client:
         with round_:
             while (attempt := round_.next()) is not None:
                 await asyncio.to_thread(self._send, attempt)
-                while not round_.moves_on():
+                while (answer := round_.answer()) is None and not round_.moves_on():
                     wrapped = [asyncio.wrap_future(future) for future in round_.pending()]
                     await asyncio.wait(wrapped, timeout=round_.patience(), return_when=asyncio.FIRST_COMPLETED)
-                    if (answer := round_.answer()) is not None:
-                        return answer
+                if answer is not None:
+                    return answer
             return round_.failure()
 
     def close(self) -> None:
@@ -254,6 +254,12 @@ class _Attempt:
         self.command = {**command, "id": self.id, "incarnation": asked.incarnation}
         self.future: Future[Answer] = Future()
 
+    def refused(self) -> bool:
+        """Whether the node has said that it did not begin. An answer may come at any moment: done alone means
+        nothing.
+        """
+        return self.future.done() and not self.future.result().begun
+
     def __enter__(self) -> _Attempt:
         self._waiting[self.id] = self.future
         return self
@@ -321,7 +327,7 @@ class _Round:
 
     def moves_on(self) -> bool:
         """Whether the node asked last had its share of the time, or did not begin and there is another."""
-        refused = self._attempts[-1].future.done() and (self._left > 0 or not self.pending())
+        refused = self._attempts[-1].refused() and (self._left > 0 or not self.pending())
         return refused or self.patience() <= 0
 
     def failure(self) -> Answer:

@@ -206,6 +206,32 @@ def test_a_call_is_not_sent_to_a_second_node_while_the_first_may_run_it(ask_any:
     assert second.commands == []
 
 
+class Busy(Client):
+    """A client whose thread comes back from sending only when the answer is there already."""
+
+    def _send(self, attempt: Any) -> None:
+        super()._send(attempt)
+        attempt.future.result(10)
+
+
+@pytest.mark.parametrize("on_loop", [False, True])
+def test_an_answer_that_comes_before_the_wait_begins_is_the_answer(
+    broker_url: str, agents: Agents, on_loop: bool
+) -> None:
+    agents("n1", echo)
+    second = agents("n2", echo)
+    client = Busy(broker_url)
+    nodes = [("n1", 1), ("n2", 2)]
+    for number in range(3):
+        if on_loop:
+            answer = asyncio.run(client.ask_any_async(nodes, "call", deadline=soon(), value=number))
+        else:
+            answer = client.ask_any(nodes, "call", deadline=soon(), value=number)
+        assert (answer.node, answer.result) == ("n1", number)
+    client.close()
+    assert second.commands == []
+
+
 def test_all_refusing_to_begin_gives_the_last_refusal(ask_any: Ask, agents: Agents) -> None:
     agents("n1", elsewhere)
     agents("n2", elsewhere)
