@@ -139,6 +139,7 @@ class Prepare(NamedTuple):
     restarts: int
     majority: int
     revision: int
+    claim: str  #: of the registration: whoever repeats it finds the process wherever it went
 
 
 class Prepared(NamedTuple):

@@ -163,6 +163,9 @@ class Conflicts:
             elif loser.has_state and (self.context.now >= loser.resend_at or best.pid != loser.winner):
                 loser.winner, loser.winner_origin = best.pid, best.origin
                 self._offer(loser)
+
+    def tidy(self) -> None:
+        """Look at every contested name again: whatever a merge did not show."""
         for sworm, replica in list(self.context.member.replicas.items()):
             if replica.contested:
                 self.check(sworm, list(replica.contested))

@@ -104,7 +104,7 @@ class Handoffs:
         context.send(
             move.target,
             Prepare(process.sworm, process.name, move.epoch, process.pid, process.spec, move.state, move.stateful,
-                    process.restarts, max(process.majority, move.majority), revision),
+                    process.restarts, max(process.majority, move.majority), revision, process.claim),
         )  # fmt: skip
 
     def on_prepared(self, sender: Origin, message: Prepared) -> None:
@@ -200,7 +200,7 @@ class Handoffs:
             return
         if known is not None:
             self._discard(known)
-        process = context.new_process(*slot, message.spec, message.epoch, f"move/{message.epoch}", message.majority)
+        process = context.new_process(*slot, message.spec, message.epoch, message.claim, message.majority)
         process.phase, process.prepare, process.source = PREPARING, message, sender
         process.restarts = message.restarts
         self.targets[slot] = process

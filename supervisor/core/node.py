@@ -150,6 +150,7 @@ class Node:
         self.conflicts.tick()
         if self.context.now >= self._tidy_at:
             self._tidy_at = self.context.now + self.context.config.housekeeping
+            self.conflicts.tidy()
             self._tidy()
 
     # ------------------------------------------------------------------------------------------------------- settling
