@@ -38,6 +38,10 @@ _TITLE_ROOM = 600
 _WEB_CLOSE = "5"
 
 
+#: The command line of what makes the database ready.
+PREPARE = (sys.executable, "-m", "swormweb.launch.prepare")
+
+
 @dataclass(frozen=True)
 class Part:
     """One process to start."""

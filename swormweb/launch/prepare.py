@@ -66,4 +66,6 @@ def run(request: dict[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    json.dump(run(json.load(sys.stdin)), sys.stdout)
+    text = sys.stdin.read()
+    if text:
+        json.dump(run(json.loads(text)), sys.stdout)

@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
 from swormweb.launch import files, fingerprint, health, parts
 from swormweb.launch.cluster import Cluster
 from swormweb.launch.down import stop
 from swormweb.launch.errors import PartFailed
+from swormweb.launch.helper import Helper, last_line
 from swormweb.launch.parts import Part
 from swormweb.launch.process import Adopted, Child, adopt_orphans, rotate, spawn
 
@@ -55,21 +57,18 @@ class Start:
                 raise
 
     def _bring_up(self) -> dict[str, Any]:
+        environ = self.cluster.environment()
+        collect = files.are_stale(self.cluster.caller)
         self._start_broker()
-        fresh_tables, fresh_files = self._stale_migrations(), files.are_stale(self.cluster.caller)
-        nursery = self._warm_nursery()
-        try:
-            if not fresh_files:
-                self._start_web()
-            self._start_database()
-            self._start_agents(nursery)
-        finally:
-            _dismiss(nursery)
-        if not fresh_tables:
-            self._start_observer()
-        sign_in_url = self._prepare(fresh_tables, fresh_files)
-        self._start_web()
-        self._start_observer()
+        with Helper(parts.PREPARE, {**environ, "SWORM_DATABASE_POOL": "0"}, self.cluster.log("prepare")) as prepare:
+            if not collect:  # else its files do not exist yet
+                self._start(parts.web(self.cluster.port(parts.WEB), environ))
+            with self._nursery() as nursery:
+                self._start_database()
+                self._start(parts.observer(environ, self.cluster.mesh_urls()))  # it waits for its tables by itself
+                self._start_agents(nursery)
+            sign_in_url = self._prepare(prepare, collect)
+        self._start(parts.web(self.cluster.port(parts.WEB), environ))
         self._wait_ready()
         description = self.cluster.description(sign_in_url)
         self.cluster.folder.write_cluster(description)
@@ -103,46 +102,27 @@ class Start:
 
     # ---------------------------------------------------------------------------------------------------- preparation
 
-    def _stale_migrations(self) -> bool:
-        return bool(self.cluster.postgres is None or self.cluster.state.get("migrations") != fingerprint.migrations())
+    def _must_migrate(self) -> bool:
+        """Whether tables may be missing; of somebody else's server nothing is remembered."""
+        return self.cluster.postgres is None or self.cluster.state.get("migrations") != fingerprint.migrations()
 
-    def _prepare(self, migrate: bool, collect: bool) -> str:
+    def _prepare(self, helper: Helper, collect: bool) -> str:
         """Tables, static files, token; returns a new sign-in link."""
+        migrate = self._must_migrate()
         if migrate:
             self.say("preparing the database")
-        request = {
-            "url": self.cluster.url,
-            "token": self.cluster.state.get("token", ""),
-            "migrate": migrate,
-            "collect": collect,
-        }
-        told = self._run_prepare(request)
+        kept = self.cluster.state.get("token", "")
+        told = json.loads(helper.ask({"url": self.cluster.url, "token": kept, "migrate": migrate, "collect": collect}))
         if collect:
             files.note(self.cluster.caller)
-        self.cluster.state |= {"token": told["token"], "migrations": fingerprint.migrations()}
+        self.cluster.state["token"] = told["token"]
+        if self.cluster.postgres is not None:
+            self.cluster.state["migrations"] = fingerprint.migrations()
         self.cluster.save()
-        return told["sign_in_url"]
-
-    def _run_prepare(self, request: dict[str, Any]) -> dict[str, str]:
-        command = (sys.executable, "-m", "swormweb.launch.prepare")
-        environ = {**self.cluster.environment(), "SWORM_DATABASE_POOL": "0"}
-        done = subprocess.run(
-            command, env=environ, cwd=parts.ROOT, input=json.dumps(request), capture_output=True, text=True, check=False
-        )
-        with self._own_log("prepare") as log:
-            log.write(done.stderr.encode())
-        if done.returncode != 0:
-            raise PartFailed(f"preparing the database failed: {last_line(done.stderr)} ({log.name})")
-        told: dict[str, str] = json.loads(done.stdout)
-        return told
+        sign_in_url: str = told["sign_in_url"]
+        return sign_in_url
 
     # ------------------------------------------------------------------------------------------------ our own programs
-
-    def _own_log(self, name: str) -> BinaryIO:
-        """The log of a helper, to be added to."""
-        path = self.cluster.log(name)
-        path.touch(mode=0o600)
-        return path.open("ab")
 
     def _start(self, part: Part) -> None:
         if part.name in self.begun or self.cluster.runs(part.name):
@@ -150,39 +130,30 @@ class Start:
         self.say(f"starting {part.name}")
         self._begun(part.name, spawn(part.command, part.environ, self.cluster.log(part.name), parts.ROOT))
 
-    def _warm_nursery(self) -> subprocess.Popen[bytes] | None:
-        """Begin the imports of the agents that are missing; None when none is."""
-        if all(self.cluster.runs(name) for name in self.cluster.agents):
-            return None
-        part = parts.nursery(self.cluster.environment())
-        with self._own_log(part.name) as log:
-            pipe = subprocess.PIPE
-            return subprocess.Popen(part.command, env=part.environ, cwd=parts.ROOT, stdin=pipe, stdout=pipe, stderr=log)
+    def _missing_agents(self) -> list[str]:
+        return [name for name in self.cluster.agents if not self.cluster.runs(name)]
 
-    def _start_agents(self, nursery: subprocess.Popen[bytes] | None) -> None:
+    def _nursery(self) -> AbstractContextManager[Helper | None]:
+        """What agents are forked from, beginning its imports; nothing when no agent is missing."""
+        if not self._missing_agents():
+            return nullcontext()
+        part = parts.nursery(self.cluster.environment())
+        return Helper(part.command, part.environ, self.cluster.log(part.name))
+
+    def _start_agents(self, nursery: Helper | None) -> None:
         """Have the missing agents forked."""
         if nursery is None:
             return
-        environ = self.cluster.environment()
-        names = [name for name in self.cluster.agents if not self.cluster.runs(name)]
+        names = self._missing_agents()
         self.say(f"starting {', '.join(names)}")
+        environ = self.cluster.environment()
         wanted = []
         for name in names:
             part = parts.agent(name, self.cluster.port(name), environ, self.cluster.mesh_urls(but=name))
             rotate(self.cluster.log(name))
             wanted.append({"command": part.command, "log": str(self.cluster.log(name))})
-        told, _ = nursery.communicate(json.dumps(wanted).encode())
-        for name, pid in zip(names, told.split(), strict=False):
+        for name, pid in zip(names, nursery.ask(wanted).split(), strict=True):
             self._begun(name, Adopted(int(pid)))
-        if nursery.returncode != 0:
-            log = self.cluster.log("agents")
-            raise PartFailed(f"the agents did not start: {last_line(log.read_text())} ({log})")
-
-    def _start_web(self) -> None:
-        self._start(parts.web(self.cluster.port(parts.WEB), self.cluster.environment()))
-
-    def _start_observer(self) -> None:
-        self._start(parts.observer(self.cluster.environment(), self.cluster.mesh_urls()))
 
     # ------------------------------------------------------------------------------------------------------- readiness
 
@@ -217,18 +188,6 @@ class Start:
             return health.web_reason(self.cluster.port(name))
         others = [other for other in self.cluster.agents if other != name]
         return health.agent_reason(self.cluster.port(name), others)
-
-
-def _dismiss(nursery: subprocess.Popen[bytes] | None) -> None:
-    """Let a nursery go that was not needed after all: at the end of its input it ends without a child."""
-    if nursery is not None and nursery.returncode is None:
-        nursery.communicate()
-
-
-def last_line(text: str) -> str:
-    """The last thing that a program said, which is mostly why it ended."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
 
 
 def demo(cluster: Cluster, description: dict[str, Any], say: Say) -> None:

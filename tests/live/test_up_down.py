@@ -50,24 +50,24 @@ def test_a_cluster_comes_up_is_described_and_goes_without_a_trace(make_cluster: 
     assert not (cluster.data / "cluster.json").exists()
 
 
-def test_an_os_pid_is_the_part_itself_without_the_keys_of_others(live_cluster: LiveCluster) -> None:
-    for agent in live_cluster.told["agents"]:
+def test_an_os_pid_is_the_part_itself_without_the_keys_of_others(shared_cluster: LiveCluster) -> None:
+    for agent in shared_cluster.told["agents"]:
         process = psutil.Process(agent["os_pid"])
         assert f"manage.py agent --name {agent['name']} " in " ".join(process.cmdline())
         environ = process.environ()
         assert not environ.keys() & {"DATABASE_URL", "SWORM_SECRET_KEY", "SWORM_TOKEN"}
-        assert live_cluster.told["database_url"] not in " ".join(environ.values())
-    services = live_cluster.told["services"]
+        assert shared_cluster.told["database_url"] not in " ".join(environ.values())
+    services = shared_cluster.told["services"]
     assert psutil.Process(services["postgres"]).name() == "postgres"
     assert psutil.Process(services["valkey"]).name().startswith("valkey")
 
 
-def test_no_part_holds_the_callers_streams(live_cluster: LiveCluster) -> None:
-    for pid in live_cluster.all_pids():
+def test_no_part_holds_the_callers_streams(shared_cluster: LiveCluster) -> None:
+    for pid in shared_cluster.all_pids():
         streams = [Path(f"/proc/{pid}/fd/{number}").readlink() for number in (0, 1, 2)]
         assert streams[0] == Path(os.devnull)
-        assert streams[1].is_relative_to(live_cluster.data)
-        assert streams[2].is_relative_to(live_cluster.data)
+        assert streams[1].is_relative_to(shared_cluster.data)
+        assert streams[2].is_relative_to(shared_cluster.data)
 
 
 def test_a_second_up_starts_what_is_missing_and_leaves_the_rest(live_cluster: LiveCluster) -> None:
@@ -151,34 +151,34 @@ def test_down_ends_the_up_in_another_terminal_too(make_cluster: Callable[..., Li
     assert "n1 was stopped" in (tmp_path / "output").read_text()
 
 
-def test_a_further_agent_joins_from_the_command_line_and_drains(live_cluster: LiveCluster, tmp_path: Path) -> None:
-    words = [str(ROOT / "sworm"), "agent", "--name", "n9", "--data", str(live_cluster.data), "--label", "zone=b"]
+def test_a_further_agent_joins_from_the_command_line_and_drains(shared_cluster: LiveCluster, tmp_path: Path) -> None:
+    words = [str(ROOT / "sworm"), "agent", "--name", "n9", "--data", str(shared_cluster.data), "--label", "zone=b"]
     with (tmp_path / "output").open("w") as output:
         agent = subprocess.Popen(words, env=clean_environment(), cwd=ROOT, stdout=output, stderr=output)
 
         def shown() -> dict[str, Any]:
-            items = live_cluster.get("/nodes").body["items"]
+            items = shared_cluster.get("/nodes").body["items"]
             return next((item for item in items if item["name"] == "n9" and item["status"] == "alive"), {})
 
-        assert live_cluster.wait_for("n9 is on the map", shown)["labels"] == {"zone": "b"}
+        assert shared_cluster.wait_for("n9 is on the map", shown)["labels"] == {"zone": "b"}
         agent.terminate()
         assert agent.wait(30) == 0
-    live_cluster.wait_for("n9 has left", lambda: live_cluster.get("/nodes/n9").body["status"] == "left")
+    shared_cluster.wait_for("n9 has left", lambda: shared_cluster.get("/nodes/n9").body["status"] == "left")
 
 
-def test_the_operators_verbs_work_on_a_real_cluster(live_cluster: LiveCluster) -> None:
-    data = ("--data", str(live_cluster.data))
-    live_cluster.sworms("counters", handoff=True)
-    assert "on n" in live_cluster.sworm("register", "counters", "a/b", "examples.counters:Counter", *data).stdout
-    assert live_cluster.sworm("call", "counters", "a/b", '{"op": "increment", "by": 5}', *data).stdout == "5\n"
-    listed = json.loads(live_cluster.sworm("ps", "--json", *data).stdout)
+def test_the_operators_verbs_work_on_a_real_cluster(shared_cluster: LiveCluster) -> None:
+    data = ("--data", str(shared_cluster.data))
+    shared_cluster.sworms("counters", handoff=True)
+    assert "on n" in shared_cluster.sworm("register", "counters", "a/b", "examples.counters:Counter", *data).stdout
+    assert shared_cluster.sworm("call", "counters", "a/b", '{"op": "increment", "by": 5}', *data).stdout == "5\n"
+    listed = json.loads(shared_cluster.sworm("ps", "--json", *data).stdout)
     assert [(item["name"], item["state"]) for item in listed] == [("a/b", "running")]
     target = next(name for name in ("n1", "n2") if name != listed[0]["node"])
-    live_cluster.sworm("handoff", "counters", "a/b", "--to", target, *data)
-    assert f"on {target}, running" in live_cluster.sworm("whereis", "counters", "a/b", *data).stdout
-    assert live_cluster.sworm("call", "counters", "a/b", '{"op": "get"}', *data).stdout == "5\n"
-    assert "moved" in live_cluster.sworm("events", "--name", "a/b", *data).stdout
-    live_cluster.sworm("unregister", "counters", "a/b", *data)
-    missing = live_cluster.sworm("whereis", "counters", "a/b", *data, check=False)
+    shared_cluster.sworm("handoff", "counters", "a/b", "--to", target, *data)
+    assert f"on {target}, running" in shared_cluster.sworm("whereis", "counters", "a/b", *data).stdout
+    assert shared_cluster.sworm("call", "counters", "a/b", '{"op": "get"}', *data).stdout == "5\n"
+    assert "moved" in shared_cluster.sworm("events", "--name", "a/b", *data).stdout
+    shared_cluster.sworm("unregister", "counters", "a/b", *data)
+    missing = shared_cluster.sworm("whereis", "counters", "a/b", *data, check=False)
     assert missing.returncode == 1
     assert "unknown_process" in missing.stderr
