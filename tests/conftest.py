@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -22,6 +23,10 @@ from swormweb.launch import ports
 from swormweb.launch.postgres import Postgres
 from swormweb.launch.process import Running, end
 from swormweb.launch.valkey import Valkey
+
+# A property test judges what is computed, never how fast a busy machine computes it.
+hypothesis.settings.register_profile("sworm", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("sworm")
 
 #: The servers end with this process, however it ends.
 TIED = ("setpriv", "--pdeathsig", "INT") if shutil.which("setpriv") else ()
