@@ -7,6 +7,7 @@ socket, pages) asks here and nowhere else, and asks the principal for a scope, n
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -27,6 +28,8 @@ TOKEN_PREFIX = "swm_"  # noqa: S105 - no secret, its shape
 SHOWN = len(TOKEN_PREFIX) + 6
 #: Least time between two updates of a token's `last_used`: reading must not mean writing.
 LAST_USED_EVERY = timedelta(minutes=1)
+#: Each request asks this: written out, it costs a fraction of what the ORM takes to write it.
+_TOKEN = "SELECT id, name, scopes, sworms, expires_at, revoked_at, last_used FROM registry_apitoken WHERE hash = %s"  # noqa: S105
 #: How long a sign-in link works.
 SIGN_IN_FOR = timedelta(minutes=30)
 #: The account that sign-in links of a machine's owner sign in.
@@ -87,18 +90,21 @@ def issue_token(
 
 def principal_of_token(text: str) -> Principal:
     """Whose token this is; raises `NotValid`."""
-    token = ApiToken.objects.filter(hash=hash_of(text)).first()
-    if token is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_TOKEN, [hash_of(text)])
+        row = cursor.fetchone()
+    if row is None:
         raise NotValid("unknown token")
+    key, name, granted, sworms, expires_at, revoked_at, last_used = row
     now = timezone.now()
-    if token.revoked_at is not None:
+    if revoked_at is not None:
         raise NotValid("the token was revoked")
-    if token.expires_at is not None and token.expires_at <= now:
+    if expires_at is not None and expires_at <= now:
         raise NotValid("the token has expired")
-    if token.last_used is None or now - token.last_used > LAST_USED_EVERY:
-        ApiToken.objects.filter(pk=token.pk).update(last_used=now)
-    bound = frozenset(token.sworms) if token.sworms else None
-    return Principal(f"token:{token.name}", frozenset(token.scopes), bound)
+    if last_used is None or now - last_used > LAST_USED_EVERY:
+        ApiToken.objects.filter(pk=key).update(last_used=now)
+    bound = frozenset(json.loads(sworms))
+    return Principal(f"token:{name}", frozenset(json.loads(granted)), bound or None)
 
 
 def principal_of_user(user: AbstractBaseUser | AnonymousUser) -> Principal | None:

@@ -8,14 +8,14 @@ agent's sentence.
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 
 from registry.models import Node, Process, Sworm
 from registry.observed import observer_writes
@@ -41,6 +41,12 @@ THREADS = 16
 #: Statuses of nodes that may answer, the likeliest first.
 ASKABLE = ("alive", "draining", "suspect")
 
+#: Nodes that may answer about a sworm. Each command asks this, so it is written out.
+_ASKABLE = """
+    SELECT name, incarnation, status, cordoned FROM registry_node
+    WHERE NOT forgotten AND status = ANY(%s) AND (sworms @> '["*"]' OR sworms @> %s::jsonb)
+"""
+
 #: Problems of agents that have another name here.
 _RENAMED = {
     "not_registered": "unknown_process",
@@ -58,10 +64,12 @@ _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ask")
 
 def nodes_for(sworm: str) -> list[Asked]:
     """The nodes to ask about a sworm, the best first; raises `no_node` when there is none."""
-    rows = list(_askable(sworm))
+    with connection.cursor() as cursor:
+        cursor.execute(_ASKABLE, [list(ASKABLE), json.dumps([sworm])])
+        rows: list[tuple[str, int, str, bool]] = cursor.fetchall()
     random.shuffle(rows)  # spreads the load; the sort below is stable
-    rows.sort(key=lambda row: (ASKABLE.index(row.status), row.cordoned))
-    asked = [Asked(row.name, row.incarnation) for row in rows]
+    rows.sort(key=lambda row: (ASKABLE.index(row[2]), row[3]))
+    asked = [Asked(name, incarnation) for name, incarnation, _, _ in rows]
     if asked and not observer_writes():
         asked = _answering(asked)
     if not asked:
@@ -126,12 +134,6 @@ def refusal(word: str, detail: str) -> Problem:
     """The problem for an agent's short word."""
     code = _RENAMED.get(word, word)
     return Problem(code, detail) if code in CODES else Problem("refused", f"{word}: {detail}")
-
-
-def _askable(sworm: str) -> Iterable[Node]:
-    hosts = Q(sworms__contains=["*"]) | Q(sworms__contains=[sworm])
-    rows = Node.objects.filter(hosts, forgotten=False, status__in=ASKABLE)
-    return rows.only("name", "incarnation", "status", "cordoned")
 
 
 def _answering(nodes: Sequence[Asked]) -> list[Asked]:

@@ -7,6 +7,7 @@ revision tells agents that the deletion is newer than what they know.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -33,6 +34,10 @@ CHANNEL = "sworm:definitions"
 #: Fields that people write.
 WRITABLE = (*(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted")), "constraints")
 
+#: Each command asks for its definition: written out, it costs a fraction of what the ORM takes to write it.
+_FIELDS = (*WIRE_FIELDS, "constraints", "created_at", "updated_at")
+_GET = f"SELECT {', '.join(_FIELDS)} FROM registry_sworm WHERE name = %s AND NOT deleted"  # noqa: S608 - constants
+
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 
 
@@ -42,11 +47,14 @@ def live() -> QuerySet[Sworm]:
 
 
 def get(name: str) -> Sworm:
-    """The definition of a sworm; a problem when there is none."""
-    row = live().filter(name=name).first()
-    if row is None:
+    """The definition of a sworm, to read; a problem when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GET, [name])
+        values = cursor.fetchone()
+    if values is None:
         raise Problem("unknown_sworm", f"no definition is named {name!r}")
-    return row
+    fields = dict(zip(_FIELDS, values, strict=True))
+    return Sworm(**fields | {field: json.loads(fields[field]) for field in ("constraints", "allowed_modules")})
 
 
 def definition_of(row: Sworm) -> Definition:
