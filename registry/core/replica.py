@@ -30,7 +30,7 @@ def _cut(delta: Delta) -> tuple[int, int, int]:
 class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
-    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "retired", "staged", "sworm",
+    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "orphaned", "retired", "staged", "sworm",
                  "touched")  # fmt: skip
 
     def __init__(self, sworm: str, touched: list[Replica] | None = None) -> None:
@@ -44,6 +44,7 @@ class Replica:
         self.dead: set[Origin] = set()
         self.changed: set[str] = set()  #: names touched since somebody last took them
         self.contested: set[str] = set()  #: names with more than one claim, or with a void one
+        self.orphaned: set[str] = set()  #: names that only departed origins claim: work for their arbiters
         self.retired: dict[str, int] = {}  #: name -> the highest epoch of it that was taken out, for a while
         self.held: dict[Origin, list[Delta]] = {}
         self.staged: dict[tuple[Origin, Origin], dict[int, Delta]] = {}  #: (sender, origin) -> pieces
@@ -212,6 +213,8 @@ class Replica:
         live = [claim for claim in claims if claim.origin not in self.dead]
         valid = [claim for claim in live if not self.is_void(name, claim.entry)]
         (self.contested.add if len(claims) > 1 or len(live) != len(valid) else self.contested.discard)(name)
+        lost = not valid and any(c.origin in self.dead and not self.is_void(name, c.entry) for c in claims)
+        (self.orphaned.add if lost else self.orphaned.discard)(name)
         if valid:
             self.index[name] = max(valid, key=lambda claim: rank(claim.origin, claim.entry))
         else:
@@ -246,7 +249,7 @@ class Replica:
     def orphans(self, origin: Origin) -> list[tuple[str, Registration]]:
         """The entries of a dead origin that no live entry and no "gone" supersedes: work for the arbiters."""
         copy = self.copies.get(origin)
-        if copy is None:
+        if copy is None or origin not in self.dead:
             return []
-        names = ((key, value) for key, value in copy.entries.items() if isinstance(key, str))
-        return [(name, entry) for name, entry in names if name not in self.index and not self.is_void(name, entry)]
+        found = ((name, copy.entries.get(name)) for name in sorted(self.orphaned))
+        return [(name, entry) for name, entry in found if entry is not None and not self.is_void(name, entry)]

@@ -24,6 +24,9 @@ from supervisor.core.supervision import Supervision
 
 Slot = tuple[str, str]  # (sworm, name)
 
+#: Processes of departed nodes that are restored in one turn.
+SLICE = 250
+
 #: Answers remembered for claims that are asked again.
 MAX_ANSWERS = 4_096
 
@@ -224,15 +227,20 @@ class Arbiter:
     # -------------------------------------------------------------------------------------------------------- restore
 
     def restore_all(self) -> None:
-        """Bring back what departed nodes ran, as far as this node decides about it."""
+        """Bring back what departed nodes ran, as far as this node decides about it: a slice now, the rest at the next turn,
+        so that heartbeats and claims go on between."""
         context = self.context
+        room = SLICE
         for sworm in list(context.member.replicas):
-            replica = context.replica(sworm)
-            for origin in sorted(replica.dead):
-                for name, _ in replica.orphans(origin):
-                    slot = (sworm, name)
-                    if context.placement.arbiter(sworm, name) == context.me and slot not in self.busy:
-                        self._restore(slot)
+            for name in sorted(context.replica(sworm).orphaned):
+                slot = (sworm, name)
+                if slot in self.busy or context.placement.arbiter(sworm, name) != context.me:
+                    continue
+                if room == 0:
+                    self.restore_due = True
+                    return
+                room -= 1
+                self._restore(slot)
 
     def _restore(self, slot: Slot) -> Located | None:
         """The entry of a name that only departed nodes claim: restarted here, or declared gone."""

@@ -201,6 +201,8 @@ class Node:
             self.asks.view_changed()
 
     def _due(self) -> float:
+        if self.arbiter.restore_due and self.member.ready:
+            return self.context.now
         busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or self.context.draining
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
         return min(self.asks.check_at, self.arbiter.check_at, self.supervision.due() or FOREVER, soon)
