@@ -20,7 +20,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 FOLDER = Path(__file__).resolve().parent / "img"
 
 #: Large enough to read in a README, small enough to load.
-SIZE = ViewportSize(width=1280, height=720)
+SIZE = ViewportSize(width=1440, height=800)
 #: Bytes that a picture may have.
 LIMIT = 200_000
 #: ms for the animations of the last changes to end.

@@ -45,7 +45,12 @@ export function told(event) {
   };
 }
 
-/** The newest event that explains the present incarnation; `events` newest first. */
+/** ms around a first start within which a cause belongs to it: source and target of a move report on their own. */
+const NEAR = 10000;
+
+/** The newest event that explains the present incarnation, if one does; `events` newest first. */
 export function cause(events) {
-  return events.find((event) => CAUSES.has(event.kind));
+  const start = events.find((event) => event.kind === "started" || event.kind === "restarted");
+  const belongs = (event) => !start || start.kind === "restarted" || event.at > start.at - NEAR;
+  return events.find((event) => CAUSES.has(event.kind) && belongs(event));
 }

@@ -110,6 +110,11 @@ def test_the_filter_looks_at_sworm_state_name_and_pid(run: Run) -> None:
 
 
 def test_the_newest_cause_explains_the_present_incarnation(run: Run) -> None:
-    code = """(lib, kinds) => lib.history.cause(kinds.map((kind) => lib.history.told({ kind, at: 5 })))?.what ?? null"""
-    assert run(code, ["started", "restarted", "crashed", "moved"]) == "Crashed"
-    assert run(code, ["started"]) is None
+    code = """(lib, events) => {
+      const told = events.map(([kind, at]) => lib.history.told({ kind, at: new Date(at * 1000).toISOString() }));
+      return lib.history.cause(told)?.what ?? null;
+    }"""
+    assert run(code, [["restarted", 900], ["crashed", 800], ["moved", 10]]) == "Crashed"
+    assert run(code, [["started", 901], ["moved", 900]]) == "Handed off"
+    assert run(code, [["started", 900], ["crashed", 100]]) is None  # ended, and registered anew much later
+    assert run(code, [["started", 5]]) is None
