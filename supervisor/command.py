@@ -105,13 +105,17 @@ class Batch:
 
 
 def outcome(node: Node, sworm: str, name: str, reply: Reply) -> Payload:
-    """What became of a registration, as the fields of an answer."""
-    result = registration_result(node, sworm, name, reply) if reply.pid else None
+    """What became of a registration, as the fields of an answer. A refusal tells where it stands, too: what began and
+    failed was registered for a moment.
+    """
+    result = registration_result(node, sworm, name, reply) if reply.origin else None
     if reply.result == "already_started":
         told = refusal("already_started", f"a process of this name is running already: {reply.pid}")
         return {**told, "result": result}
     error = error_of(reply)
-    return refusal(word_of(reply, error), error.detail) if error is not None else success(result)
+    if error is None:
+        return success(result)
+    return {**refusal(word_of(reply, error), error.detail), "result": result}
 
 
 def success(result: Any) -> Payload:

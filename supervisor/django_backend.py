@@ -56,9 +56,9 @@ class DjangoBackend:
         wish = {"name": name, "target": spec.target, "args": args, "kwargs": kwargs, "isolation": spec.isolation}
         meta = unpack(spec.meta) if spec.meta else {}
         answer = await self._ask(row, None, "register", deadline, **wish, meta=meta)
+        await self._shown(row, answer.result, deadline)
         if not answer.ok and answer.problem != AlreadyStarted.code:
             raise _error(answer)
-        await self._shown(row, answer.result, deadline)
         return Registered(answer.result["pid"], not answer.ok)
 
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:

@@ -85,6 +85,7 @@ def register(row: Sworm, wish: Wish) -> Begun:
     nodes = commands.nodes_for(row.name)
     answer = commands.ask(nodes, "register", row, deadline=deadline, sworm=row.name, **wish.fields())
     if not _runs(answer):
+        _wait_shown(row, [answer], deadline)
         raise commands.problem_of(answer)
     return Begun(row, wish, answer, deadline)
 
@@ -133,15 +134,22 @@ def _each(answer: Answer | Problem, count: int) -> Iterable[Answer]:
 def _outcomes(row: Sworm, wishes: Sequence[Wish], answers: Sequence[Answer], deadline: float) -> Iterator[Outcome]:
     """Wait until the read model shows what runs, then tell it."""
     running = [(wish.name, answer.result) for wish, answer in zip(wishes, answers, strict=True) if _runs(answer)]
-    wanted: dict[tuple[str, str], int] = {}
-    for _, result in running:
-        key = (row.name, str(result.get("origin", "")))
-        wanted[key] = max(wanted.get(key, 0), int(result.get("version", 0)))
-    wanted.pop((row.name, ""), None)
-    observed = wait_all_observed(wanted, deadline) if wanted else True
+    observed = _wait_shown(row, answers, deadline)
     rows = items.processes_by_name(row.name, [name for name, _ in running])
     for wish, answer in zip(wishes, answers, strict=True):
         yield _outcome(row, wish, answer, rows.get(wish.name), observed)
+
+
+def _wait_shown(row: Sworm, answers: Sequence[Answer], deadline: float) -> bool:
+    """Wait until the read model shows what these answers speak of: what runs, and that nothing is left of what failed
+    to start.
+    """
+    wanted: dict[tuple[str, str], int] = {}
+    for result in (answer.result for answer in answers):
+        if isinstance(result, dict) and result.get("origin"):
+            key = (row.name, str(result["origin"]))
+            wanted[key] = max(wanted.get(key, 0), int(result.get("version", 0)))
+    return wait_all_observed(wanted, deadline) if wanted else True
 
 
 def _runs(answer: Answer) -> bool:

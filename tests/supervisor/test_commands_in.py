@@ -114,8 +114,11 @@ async def test_a_stopping_node_obeys_nothing_any_more(one: Running) -> None:
 )
 async def test_a_target_that_cannot_start_says_why_and_leaves_nothing(one: Running, target: str, problem: str) -> None:
     answer = await one.register("a", target)
-    assert (answer["ok"], answer["problem"], answer["result"]) == (False, problem, None)
+    assert (answer["ok"], answer["problem"], answer["result"]["pid"]) == (False, problem, "")
     assert one.shell.node.lookup("rooms", "a") is None
+    # It was registered for a moment; at this version a reader's copy shows nothing of it any more.
+    stands = (answer["result"]["origin"], answer["result"]["version"])
+    assert stands == (one.shell.origin, one.shell.node.replicas["rooms"].version(one.shell.origin))
 
 
 async def test_a_worker_s_own_error_is_told(one: Running) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from registry.api import answers
-from registry.models import AuditEntry
+from registry.models import AuditEntry, ObservedVersion, Process
 from supervisor import commands
 from tests.asking import Asking, asking, in_path
 from tests.supervisor.agents import Agent, add_node, add_process, observer_writes
@@ -115,6 +116,8 @@ def test_a_target_is_a_module_and_one_identifier(ask: Asking, rooms: str, agent:
         (b"", "application/json", 400, "malformed"),
         (b"\xff\xfe", "application/json", 400, "malformed"),
         (b'{"name": NaN}', "application/json", 400, "malformed"),
+        (b'{"colour": 1, ', "application/json", 400, "malformed"),
+        (b"[" * 5000, "application/json", 400, "malformed"),
         (b'{"name":"a","target":"chat:Room","args":' + b"[" * 5000 + b"]" * 5000 + b"}", "", 400, "malformed"),
         (b"name=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
         (b'{"name": "' + b"x" * 1024 * 1024 + b'"}', "application/json", 413, "too_large"),
@@ -150,6 +153,33 @@ def test_an_agents_refusal_is_the_answer(
     assert "ValueError: no such room" in answer.body["detail"]
     assert ask.get(f"{PATH}/lobby").status == 404
     assert not AuditEntry.objects.filter(action="process.register").exists()
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_refusal_is_told_once_nothing_of_it_is_shown_any_more(
+    ask: Asking, rooms: str, agent: Agent, batch: bool
+) -> None:
+    def fail(command: dict[str, Any]) -> dict[str, Any]:
+        add_process("rooms", "lobby", state="starting")
+        threading.Timer(0.2, over).start()
+        stands = {"origin": agent.origin, "version": 2}
+        failed = {"ok": False, "problem": "start_failed", "detail": "ValueError: no such room", "result": stands}
+        return {"ok": True, "result": [failed]} if batch else failed
+
+    def over() -> None:
+        with transaction.atomic():
+            Process.objects.filter(sworm="rooms", name="lobby").delete()
+            ObservedVersion.objects.create(sworm="rooms", origin=agent.origin, version=2)
+        connection.close()
+
+    agent.answers = {"register": fail, "register_batch": fail}
+    item = {"name": "lobby", **ROOM}
+    if batch:
+        answer = ask.post(f"{PATH}:batch", {"items": [item]})
+        assert answer.body["results"][0]["problem"]["code"] == "start_failed"
+    else:
+        assert ask.post(PATH, item).code == "start_failed"
+    assert ask.get(f"{PATH}/lobby").status == 404
 
 
 def test_without_a_node_there_is_nobody_to_ask(ask: Asking, rooms: str) -> None:
