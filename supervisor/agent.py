@@ -39,6 +39,7 @@ from supervisor.config import AgentConfig, first_incarnation
 from supervisor.outbox import Counts, Outbox
 from supervisor.pages import AgentPages
 from supervisor.shell import Shell, Superseded
+from supervisor.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class _Life:
     shell: Shell
     outbox: Outbox | None
     incoming: Incoming | None = None
+    vitals: Vitals | None = None
 
 
 class Agent:
@@ -128,6 +130,8 @@ class Agent:
                     return 1
                 last = error.last
             finally:
+                if life.vitals is not None:
+                    life.vitals.stop()
                 await life.shell.close()
                 if life.outbox is not None:
                     await asyncio.to_thread(life.outbox.close, LAST_WORDS)
@@ -159,6 +163,8 @@ class Agent:
         if self._post is not None and life.outbox is not None:
             life.incoming = Incoming(shell.origin, shell, life.outbox)
             self._post.deliver_to(life.incoming.take)
+            life.vitals = Vitals(self._config.name, life.outbox.report)
+            life.vitals.start()
         return await self._until_ended(life)
 
     async def _until_ended(self, life: _Life) -> int:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any, Protocol
 
@@ -47,6 +48,15 @@ class Index(Protocol):
     @property
     def index(self) -> Mapping[str, Located]:
         """Name -> its best entry at a live origin."""
+        ...
+
+    @property
+    def orphaned(self) -> AbstractSet[str]:
+        """Names that only departed nodes claim; their arbiters will bring them back."""
+        ...
+
+    def claims(self, name: str) -> list[Located]:
+        """Every entry of a name, at departed nodes too."""
         ...
 
 
@@ -116,11 +126,18 @@ class Router:
     def _find(self, sworm: str, name: str) -> Located:
         replica = self.registry.replicas.get(sworm)
         found = replica.index.get(name) if replica is not None else None
+        if found is None and replica is not None and name in replica.orphaned:
+            found = self._departed(replica, name)
         if found is None:
             raise NotRegistered(f"no process {name!r} is registered in {sworm}")
         if found.entry.state == FAILED:
             raise WorkerCrashed(f"{name!r} has failed and is not restarted any more")
         return found
+
+    def _departed(self, replica: Index, name: str) -> Located | None:
+        """Where a name was that its departed node still claims: with no origin, since nothing can be sent there."""
+        claims = replica.claims(name)
+        return max(claims, key=lambda claim: claim.entry.epoch)._replace(origin="") if claims else None
 
     async def _within(self, future: asyncio.Future[Any], timeout: float) -> Any:
         done, _ = await asyncio.wait({future}, timeout=timeout)
@@ -140,6 +157,9 @@ class Router:
         key = (letter.sworm, letter.name)
         if self.holds.keep(key, letter):
             return
+        if not found.origin:
+            self._await_restore(key, letter, found)
+            return
         before = self.places.get(key)
         if before == found.pid and found.origin in self.linked:
             letter.sent_to, letter.serial = found.origin, found.entry.serial
@@ -150,6 +170,17 @@ class Router:
             self._mark(key, before)
         else:
             self.transmit(letter, found.pid, found.origin, found.entry.serial)
+
+    def _await_restore(self, key: Key, letter: Own, found: Located) -> None:
+        """Hold a letter to a name whose node departed, until the name is back or the letter too old."""
+        if not letter.due_slot:
+            self.deadlines.add(letter, CAST_PATIENCE)
+        letter.attempts += 1
+        self._remember(key, found.pid)  # what is sent later stays behind this one
+        hold = self.holds.begin(key, found.pid)
+        hold.marked = True
+        hold.take_back(letter, "")
+        self.holds.check(key, hold)
 
     def transmit(self, letter: Own, pid: Pid, origin: Origin, serial: int) -> None:
         """Send a letter to a pid, whatever is held."""

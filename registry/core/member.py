@@ -387,7 +387,8 @@ class Member:
             changes[(SUSPECT, origin)] = None
         elif not heard and own.get((SUSPECT, origin)) != record.refutation:
             changes[(SUSPECT, origin)] = record.refutation
-            self.out.append(Report("suspect", node=node_of(origin), detail=f"{origin} is silent"))
+            if self.record.status != LEFT:  # a node that left closes its own links; that is no news of the others
+                self.out.append(Report("suspect", node=node_of(origin), detail=f"{origin} is silent"))
         if (DEAD, origin) in own and not self._holds_dead(origin):
             changes[(DEAD, origin)] = None  # refuted
             self.out.append(Report("refuted", node=node_of(origin), detail=f"{origin} is alive after all"))

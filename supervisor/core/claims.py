@@ -227,8 +227,10 @@ class Arbiter:
     # -------------------------------------------------------------------------------------------------------- restore
 
     def restore_all(self) -> None:
-        """Bring back what departed nodes ran, as far as this node decides about it: a slice now, the rest at the next turn,
-        so that heartbeats and claims go on between."""
+        """Bring back what departed nodes ran, as far as this node decides about it.
+
+        A slice now, the rest at the next turn, so that heartbeats and claims go on between.
+        """
         context = self.context
         room = SLICE
         for sworm in list(context.member.replicas):

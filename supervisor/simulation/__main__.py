@@ -85,9 +85,7 @@ def main(arguments: Sequence[str]) -> int:
             say(f"replay: ./sworm simulate --seed {outcome.seed} --nodes {options.nodes}{mutant}")
             return 1
     took = time.monotonic() - began
-    say(
-        f"{done} seeds, {steps} steps, every invariant held, {took:.1f} s ({60 * done / max(took, 1e-9):.0f} a minute)"
-    )
+    say(f"{done} seeds, {steps} steps, every invariant held, {took:.1f} s ({60 * done / max(took, 1e-9):.0f} a minute)")
     return 0
 
 

@@ -60,6 +60,30 @@ async def test_an_unknown_name_is_told_at_once(town: Town) -> None:
         await node.router.call("no-such-sworm", "x", 1, 1.0)
 
 
+@pytest.mark.parametrize("verb", ["call", "cast"])
+async def test_a_name_whose_node_departed_is_waited_for(town: Town, verb: str) -> None:
+    node = await town.node("a")
+    town.registry.put("x", "gone.1.7")
+    town.registry.orphan("x")
+    if verb == "call":
+        waiting = asyncio.ensure_future(node.call("x", 1))
+        await asyncio.wait({waiting}, timeout=0)
+        town.registry.put("x", await node.start("x"))
+        assert await waiting == 1
+    else:
+        node.cast("x", 1)
+        town.registry.put("x", await node.start("x"))
+        assert await node.call("x", "casts") == [1]
+
+
+async def test_a_name_that_nobody_brings_back_is_not_there_at_the_deadline(town: Town) -> None:
+    node = await town.node("a")
+    town.registry.put("x", "gone.1.7")
+    town.registry.orphan("x")
+    with pytest.raises(NotRegistered):
+        await node.call("x", 1, 0.05)
+
+
 async def test_a_failed_process_is_told_at_once(town: Town) -> None:
     node = await town.node("a")
     town.registry.put("x", "a.1.7", FAILED)

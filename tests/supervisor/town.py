@@ -32,6 +32,11 @@ class FakeReplica:
 
     def __init__(self) -> None:
         self.index: dict[str, Located] = {}
+        self.lost: dict[str, Located] = {}  #: claims of a departed node
+        self.orphaned: set[str] = set()
+
+    def claims(self, name: str) -> list[Located]:
+        return [self.lost[name]] if name in self.lost else []
 
 
 class FakeRegistry:
@@ -48,9 +53,16 @@ class FakeRegistry:
         origin, _, serial = pid.rpartition(".")
         entry = Registration(int(serial), int(serial), "", state, 1, 0, 0, None)
         self.replicas[SWORM].index[name] = Located(pid, origin, entry)
+        self.replicas[SWORM].orphaned.discard(name)
 
     def drop(self, name: str) -> None:
         del self.replicas[SWORM].index[name]
+
+    def orphan(self, name: str) -> None:
+        """The node of a name departs; nobody has brought it back yet."""
+        replica = self.replicas[SWORM]
+        replica.lost[name] = replica.index.pop(name)
+        replica.orphaned.add(name)
 
 
 class FakeNode:

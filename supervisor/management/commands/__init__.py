@@ -1,0 +1,1 @@
+"""`manage.py agent` and `manage.py observer`."""

@@ -29,6 +29,7 @@ from registry.observer import Observer, ObserverConfig
 from registry.writing import Keeping, NotRecorded
 from supervisor.broker import DoorbellBroker, embedded_worker
 from supervisor.config import LISTEN, BadFlag, need_cluster_key, parse_join, parse_listen, parse_name
+from supervisor.settling import Settling
 from supervisor.tasks import OBSERVER_QUEUE, ReportActor, declare_report
 
 #: Milliseconds until an idle consumer of reports notices that it is to end.
@@ -129,9 +130,12 @@ def _run(config: ObserverConfig, key: bytes) -> bool:
         loop = runner.get_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _asked_to_end, loop, observer, reports)
+        settling = Settling()
+        settling.start()
         try:
             return runner.run(observer.run())
         finally:
+            settling.stop()
             reports.stop()
 
 
