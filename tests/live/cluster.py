@@ -14,12 +14,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from swormweb.launch.process import Running, wait_ended
 
@@ -49,6 +52,59 @@ class Answer:
     status: int
     body: Any
     headers: dict[str, str]
+
+
+class MapView:
+    """The live map as a program of its own sees it, over the stream and nothing else."""
+
+    def __init__(self, link: ClientConnection) -> None:
+        self._link = link
+        self.revision = -1
+        self.processes: dict[tuple[str, str], dict[str, Any]] = {}
+        self.nodes: dict[str, dict[str, Any]] = {}
+
+    def until(self, what: str, look: Callable[[MapView], Seen], limit: float = LIMIT) -> Seen:
+        """Take in what comes until `look` returns something true; returns that."""
+        deadline = time.monotonic() + limit
+        while not (seen := look(self)):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                pytest.fail(f"the map does not show within {limit:.0f} s: {what}")
+            try:
+                self.take(json.loads(self._link.recv(timeout=left)))
+            except TimeoutError:
+                continue
+        return seen
+
+    def take(self, message: dict[str, Any]) -> None:
+        """One message of the contract's section 4."""
+        match message["type"]:
+            case "snapshot":
+                self.processes, self.nodes = {}, {}
+                self._merge(message["nodes"], message["processes"])
+                self.revision = message["revision"]
+            case "diff":
+                assert message["rev_from"] == self.revision, "no gap on a connection that keeps up"
+                for sworm, name in message["removed"]:
+                    self.processes.pop((sworm, name), None)
+                self._merge(message["nodes"], message["upserts"])
+                self.revision = message["rev_to"]
+            case "heartbeat":
+                assert message["revision"] >= self.revision
+
+    def _merge(self, nodes: list[dict[str, Any]], processes: Any) -> None:
+        for node in nodes:
+            self.nodes[node["name"]] = {**self.nodes.get(node["name"], {}), **node}
+        if isinstance(processes, dict):
+            processes = [dict(zip(processes["columns"], row, strict=True)) for row in processes["rows"]]
+        for item in processes:
+            key = (item["sworm"], item["name"])
+            self.processes[key] = {**self.processes.get(key, {}), **item}
+
+    def where(self, sworm: str) -> dict[str, str]:
+        """{name: pid} of what runs in a sworm."""
+        shown = self.processes.items()
+        return {key[1]: item["pid"] for key, item in shown if key[0] == sworm and item["state"] == "running"}
 
 
 @dataclass
@@ -160,6 +216,35 @@ class LiveCluster:
         path = f"/sworms/{sworm}/processes/{urllib.parse.quote(name, safe='')}/call"
         return self.post(path, {"message": message, "timeout_ms": timeout_ms})
 
+    def operation(self, answer: Answer) -> dict[str, Any]:
+        """Wait for the end of the operation that an answer began; it must succeed."""
+        assert answer.status == 202, answer
+
+        def ended() -> dict[str, Any] | None:
+            row: dict[str, Any] = self.get(f"/operations/{answer.body['id']}").body
+            return row if row["state"] not in ("pending", "running") else None
+
+        row = self.wait_for("the operation ends", ended)
+        assert row["state"] == "succeeded", row
+        return row
+
+    def call_all(self, sworm: str, names: list[str], message: Any) -> dict[str, Any]:
+        """Call many processes, some at a time; every one must reply. Returns {name: reply}."""
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda name: self.call(sworm, name, message, 20_000), names))
+        assert {answer.status for answer in answers} == {200}, [a for a in answers if a.status != 200][:3]
+        return {name: answer.body["reply"] for name, answer in zip(names, answers, strict=True)}
+
+    @contextmanager
+    def map(self, sworm: str = "*") -> Iterator[MapView]:
+        """Look at the live map, with the token."""
+        url = f"{self.url.replace('http://', 'ws://')}/ws/map?sworm={sworm}"
+        with connect(url, max_size=None, open_timeout=LIMIT) as link:
+            link.send(json.dumps({"token": self.token}))
+            view = MapView(link)
+            view.until("a snapshot", lambda view: view.revision >= 0)
+            yield view
+
     # ---------------------------------------------------------------------------------------------------------- parts
 
     def pid(self, name: str) -> int:
@@ -199,6 +284,27 @@ class LiveCluster:
                 return error.code, {}
         except OSError:
             return 0, {}
+
+    def agents_ready(self, *names: str) -> dict[str, dict[str, Any]]:
+        """What /readyz of these agents says; each must be ready."""
+        answers = {name: self.agent_ready(name) for name in names}
+        assert {status for status, _ in answers.values()} == {200}, answers
+        return {name: body for name, (_, body) in answers.items()}
+
+    def running(self, *names: str) -> int:
+        """How many processes these agents say they run, together."""
+        return sum(int(body["processes"]) for body in self.agents_ready(*names).values())
+
+    def tracebacks(self) -> list[str]:
+        """The lines of the parts' logs that speak of a defect."""
+        marks = ("Traceback", "ERROR", "CRITICAL", "never awaited", "was never retrieved")
+        files = sorted((self.data / "logs").glob("*.log*"))
+        return [
+            f"{file.name}: {line}"
+            for file in files
+            for line in file.read_text(errors="replace").splitlines()
+            if any(mark in line for mark in marks)
+        ]
 
     def wait_for(self, what: str, look: Callable[[], Seen], limit: float = LIMIT) -> Seen:
         """Poll until `look` returns something true; returns that. Fails with the logs after `limit` seconds."""

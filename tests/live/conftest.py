@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from swormweb.launch import ports
-from tests.live.cluster import LiveCluster
+from tests.live.cluster import ROOT, LiveCluster
+
+#: What lets a cluster run the workers of `tests/live/code`, as somebody's own.
+OWN_WORKERS = {
+    "PYTHONPATH": str(ROOT / "tests" / "live" / "code"),
+    "SWORM_ALLOWED_MODULES": "examples,live_workers",
+}
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +44,19 @@ def live_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveClust
     cluster.down("--now")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveCluster]:
-    """A running cluster of three agents for the tests of one module, which must leave it whole."""
-    cluster = make_cluster()
+    """A running cluster of three agents, with workers of our own, for all tests that leave it whole."""
+    cluster = make_cluster(**OWN_WORKERS)
+    cluster.up()
+    yield cluster
+    cluster.down("--now")
+
+
+@pytest.fixture(scope="module")
+def hurt_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveCluster]:
+    """The same for the tests of one module that take parts away, and bring them back."""
+    cluster = make_cluster(**OWN_WORKERS)
     cluster.up()
     yield cluster
     cluster.down("--now")

@@ -1,0 +1,100 @@
+"""Workers that behave as badly as people's own may; a live cluster runs them.
+
+Law: nothing here is imported by a test. Agents find this module through PYTHONPATH, as they would find anybody's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from os import system
+from typing import Any
+
+from supervisor import Worker
+
+__all__ = ["Blocking", "Collapsing", "Crashing", "Dying", "Exiting", "Failing", "Leaving", "Vanishing", "system"]
+
+
+class Blocking(Worker):
+    """Holds on to its event loop, which it should not."""
+
+    def handle_call(self, message: Any) -> Any:
+        """`{"block_s": 3}` blocks; anything comes back as it is."""
+        if isinstance(message, dict) and "block_s" in message:
+            time.sleep(message["block_s"])
+        return message
+
+
+class Failing(Worker):
+    """Cannot start."""
+
+    def init(self) -> None:
+        """Fails."""
+        raise ValueError("no such seat")
+
+
+class Leaving(Worker):
+    """Ends at once, in order."""
+
+    def init(self) -> None:
+        """Ends after itself."""
+        self.finish()
+
+
+class Exiting(Worker):
+    """Wants to take the whole process with it."""
+
+    def init(self) -> None:
+        """Tries."""
+        sys.exit(3)
+
+
+class Vanishing(Worker):
+    """Takes the whole process with it. Only ever isolated."""
+
+    def init(self) -> None:
+        """Does."""
+        os._exit(3)
+
+
+class Crashing(Worker):
+    """Crashes when it is told to."""
+
+    def handle_call(self, message: Any) -> Any:
+        """`"crash"` crashes; anything else comes back as it is."""
+        if message == "crash":
+            raise RuntimeError("as asked")
+        return message
+
+
+class Collapsing(Worker):
+    """Starts, and crashes by itself."""
+
+    def init(self) -> None:
+        """Starts what will crash."""
+        self.spawn(self.collapse())
+
+    async def collapse(self) -> None:
+        """Crashes."""
+        raise RuntimeError("by itself")
+
+
+class Dying(Worker):
+    """Starts, and takes its process with it. Only ever isolated."""
+
+    def init(self) -> None:
+        """Starts what will end everything."""
+        self.spawn(self.die())
+
+    async def die(self) -> None:
+        """Ends everything."""
+        os._exit(4)
+
+
+async def brief_coroutine() -> None:
+    """A coroutine that is over at once."""
+
+
+def brief() -> None:
+    """A plain function that is over at once."""
