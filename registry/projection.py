@@ -203,14 +203,18 @@ class Mirror:
             names.setdefault(sworm, set()).add(name)
         return self.compare(replicas, names)
 
-    def compare_nodes(self, batch: Batch, members: Iterable[MemberInfo]) -> None:
-        """Add to a batch the nodes that differ once its processes are written."""
+    def compare_nodes(self, batch: Batch, members: Iterable[MemberInfo], left: Mapping[str, int]) -> None:
+        """Add to a batch the nodes that differ once its processes are written.
+
+        `left` is {node: incarnation} of those that left and are forgotten: a look may come too late to see them leave.
+        """
         count = self._count.copy()
         self._recount(count, batch)
         rows = node_rows(members, count)
         for name, row in self.nodes.items():
             if name not in rows:  # every copy is here, and none speaks of it any more: it ended unseen
-                status = row.status if row.status in _ENDED else "dead"
+                said = "left" if left.get(name) == row.incarnation else "dead"
+                status = row.status if row.status in _ENDED else said
                 rows[name] = msgspec.structs.replace(row, status=status, processes=count.get(name, 0))
         batch.nodes = [row for name, row in rows.items() if row != self.nodes.get(name)]
 

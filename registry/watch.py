@@ -29,6 +29,7 @@ class Seen(NamedTuple):
     nodes: bool  #: whether anything about nodes may have changed
     members: list[MemberInfo]
     versions: Vector  #: of every copy
+    left: dict[str, int]  #: {node: incarnation} that left and of which nothing is known any more
 
 
 class Watch:
@@ -51,7 +52,7 @@ class Watch:
         with self._lock:
             member.gather_changes()
             changes = member.take_changes()
-            return Seen(changes.names, changes.nodes, member.members(), self._vector())
+            return Seen(changes.names, changes.nodes, member.members(), self._vector(), dict(member.left))
 
     def _vector(self) -> Vector:
         return {sworm: replica.versions() for sworm, replica in self._member.replicas.items()}

@@ -302,7 +302,7 @@ class Writer:
             batch = self._mirror.compare(replicas, seen.names)
             if not (batch or seen.nodes):
                 return batch
-        self._mirror.compare_nodes(batch, seen.members)
+        self._mirror.compare_nodes(batch, seen.members, seen.left)
         return batch
 
     def _newer(self, versions: Vector) -> Vector:

@@ -103,6 +103,7 @@ class Member:
         self.view: View = EMPTY_VIEW
         self.ready = False  #: everybody in the view reported it, and the copies here hold what they reported
         self.dead: set[Origin] = set()  #: dead, left or superseded: their entries are work
+        self.left: dict[str, int] = {}  #: node -> its incarnation that left, once nothing of it is known here
         self.piece_sizes: dict[str, int] = {}
         self.sync_interval = config.timing.heartbeat
         self._joined = False
@@ -537,6 +538,9 @@ class Member:
         return any(claim.entry.epoch <= epoch for claim in replica.claims(key[1]) if claim.origin != origin)
 
     def _forget(self, origin: Origin) -> None:
+        record = record_of(self.directory, origin)
+        if record and record.status == LEFT:
+            self.left[node_of(origin)] = incarnation_of(origin)
         if origin in self.repair.peers:
             self.out.append(Disconnect(origin, "its incarnation is over"))
         for replica in list(self.replicas.values()):

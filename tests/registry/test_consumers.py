@@ -51,7 +51,7 @@ class Observer:
     def write(self, sworm: str, names: dict[str, Any], frame: bool = True) -> Any:
         self.replicas[sworm].write(N1, names)
         batch = self.mirror.compare_all(self.replicas)
-        self.mirror.compare_nodes(batch, [member(N1)])
+        self.mirror.compare_nodes(batch, [member(N1)], {})
         return self._commit(batch, frame)
 
     def _commit(self, batch: Batch, frame: bool) -> Any:

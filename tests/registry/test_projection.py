@@ -87,28 +87,35 @@ def test_nodes_are_counted_as_they_will_be_once_the_batch_is_written() -> None:
     one = replica("s", {N1: {"a": entry(1), "b": entry(2)}, N2: {"c": entry(1)}})
     members = [member(N1), member(N2)]
     batch = mirror.compare_all({"s": one})
-    mirror.compare_nodes(batch, members)
+    mirror.compare_nodes(batch, members, {})
     assert {row.name: row.processes for row in batch.nodes} == {"n1": 2, "n2": 1}
     mirror.written(batch)
     one.write(N1, {"a": None})
     one.write(N2, {"a": entry(2, epoch=2)})
     batch = mirror.compare({"s": one}, {"s": {"a"}})
-    mirror.compare_nodes(batch, members)
+    mirror.compare_nodes(batch, members, {})
     assert {row.name: row.processes for row in batch.nodes} == {"n1": 1, "n2": 2}
 
 
 def test_a_beat_alone_changes_no_node() -> None:
     mirror = Mirror()
     batch = mirror.compare_all({})
-    mirror.compare_nodes(batch, [member(N1)])
+    mirror.compare_nodes(batch, [member(N1)], {})
     mirror.written(batch)
     batch = mirror.compare_all({})
-    mirror.compare_nodes(batch, [member(N1)._replace(heard_at=99.0)])
+    mirror.compare_nodes(batch, [member(N1)._replace(heard_at=99.0)], {})
     assert not batch
 
 
 def test_a_node_that_ended_unseen_is_dead_and_one_that_left_stays_left() -> None:
     mirror = Mirror(nodes=node_rows([member("n1.1"), member("n2.1", "left")], {}).values())
     batch = mirror.compare_all({})
-    mirror.compare_nodes(batch, [])
+    mirror.compare_nodes(batch, [], {})
     assert [(row.name, row.status) for row in batch.nodes] == [("n1", "dead")]
+
+
+def test_a_node_that_left_and_was_forgotten_between_two_looks_has_left() -> None:
+    mirror = Mirror(nodes=node_rows([member("n1.5"), member("n2.5")], {}).values())
+    batch = mirror.compare_all({})
+    mirror.compare_nodes(batch, [], {"n1": 5, "n2": 4})
+    assert [(row.name, row.status) for row in batch.nodes] == [("n1", "left"), ("n2", "dead")]
