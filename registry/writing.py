@@ -215,14 +215,18 @@ class Writer:
         now = time.monotonic()
         for due in dues:
             if due.at <= now:
-                due.at = now + due.every
-                due.act()
+                due.at = now + due.every  # before it acts, so that whoever asks for another look meanwhile is heard
+                try:
+                    due.act()
+                except DatabaseError:
+                    due.at = now
+                    raise
 
     def _retreat(self, error: Exception) -> None:
         """The database failed: nothing is known of what it holds, and it gets a pause."""
         logger.log(
             logging.WARNING if self._pause == FIRST_PAUSE else logging.DEBUG,
-            "the database does not answer, changes are kept in memory: %s", error,
+            "the database is not there, changes are kept in memory: %s", str(error).partition("\n")[0],
         )  # fmt: skip
         self._forget()
         self._succession.interrupted()

@@ -9,8 +9,13 @@ import logging
 
 
 class ExpectedRefusals(logging.Filter):
-    """Drops Django's line for a readiness probe that was answered 503: saying so is what the probe is for."""
+    """Drops Django's lines for what a client was refused (below 500), which the client was told and the metrics count,
+    and for a readiness probe that was answered 503: saying so is what the probe is for.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
-        return getattr(getattr(record, "request", None), "path", None) != "/readyz"
+        if record.name != "django.request":
+            return True
+        status: int = getattr(record, "status_code", 500)
+        return status >= 500 and getattr(getattr(record, "request", None), "path", None) != "/readyz"

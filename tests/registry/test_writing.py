@@ -40,6 +40,11 @@ class Flaky(ReadModel):
 
     away = False
 
+    def read_term(self) -> Any:
+        if self.away:
+            raise OperationalError("away\nat line 1")
+        return super().read_term()
+
     def write(self, work: Work) -> Written:
         if self.away:
             raise OperationalError("away")
@@ -157,6 +162,17 @@ def test_an_outage_of_the_database_loses_nothing() -> None:
     assert [name for name, *_ in names()] == ["b", "c", "d"]
     assert Removal.objects.get().name == "a"
     assert ObservedVersion.objects.filter(sworm="s").count() == 2
+
+
+def test_a_standby_says_once_that_the_database_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.model.away = True
+    scene.turn(3)  # each comes before the next look is due
+    assert [record.levelname for record in caplog.records if "not there" in record.message] == ["WARNING"]
+    assert caplog.records[-1].message.endswith("in memory: away")
+    scene.model.away = False
+    scene.turn()
+    assert scene.signals == ["began"]
 
 
 def test_a_standby_writes_nothing_and_takes_over_a_released_term_at_once() -> None:

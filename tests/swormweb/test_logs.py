@@ -10,9 +10,21 @@ from django.test import RequestFactory
 from swormweb.logs import ExpectedRefusals
 
 
-@pytest.mark.parametrize(("path", "kept"), [("/readyz", False), ("/api/v1/nodes", True), (None, True)])
-def test_only_the_readiness_probe_is_left_out(path: str | None, kept: bool) -> None:
-    record = logging.LogRecord("django.request", logging.ERROR, __file__, 1, "Service Unavailable", None, None)
+@pytest.mark.parametrize(
+    ("logger", "path", "status", "kept"),
+    [
+        ("django.request", "/readyz", 503, False),
+        ("django.request", "/api/v1/nodes", 503, True),
+        ("django.request", "/api/v1/nodes/n9", 404, False),
+        ("django.request", None, 500, True),
+        ("django.request", None, None, True),
+        ("django.security.csrf", "/admin/", 403, True),
+    ],
+)
+def test_what_a_client_was_told_is_left_out(logger: str, path: str | None, status: int | None, kept: bool) -> None:
+    record = logging.LogRecord(logger, logging.WARNING, __file__, 1, "Service Unavailable", None, None)
     if path:
         record.request = RequestFactory().get(path)
+    if status:
+        record.status_code = status
     assert ExpectedRefusals().filter(record) is kept
