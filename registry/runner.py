@@ -138,14 +138,23 @@ class Runner:
                     self._sort(self.core.step(self._events.popleft(), self._clock()))
             finally:
                 self._stepping = False
-        if _here() == self._thread:
-            if self._outbox or self._wake_at < self._timer_at:
-                self._flush()
-        elif self._loop and not self._posted and (self._outbox or self._wake_at < self._timer_at):
+        if not self._posted and self._loop and (self._outbox or self._wake_at < self._timer_at):
             self._posted = True
-            self._loop.call_soon_threadsafe(self._flush_posted)
+            post = self._loop.call_soon if _here() == self._thread else self._loop.call_soon_threadsafe
+            post(self._turn)
         if self._stepped:
             self._stepped()
+
+    def _turn(self) -> None:
+        """Once for all events of a turn of the mesh's loop: a tick that is due already, then what they want sent.
+
+        The tick comes first, so that what it flushes leaves in one frame with the rest: a frame to a peer that sleeps
+        costs more than everything in it.
+        """
+        if self._wake_at <= self._clock() and self._timer_at > -inf:
+            self._tick()
+        self._posted = False
+        self._flush()
 
     def _sort(self, effects: list[Any]) -> None:
         outbox = self._outbox
@@ -181,10 +190,6 @@ class Runner:
         if self._wake_at < self._timer_at:
             self._arm()
 
-    def _flush_posted(self) -> None:
-        self._posted = False
-        self._flush()
-
     # --------------------------------------------------------------------------------------------------------- ticks
 
     def _arm(self) -> None:
@@ -198,6 +203,8 @@ class Runner:
     def _tick(self) -> None:
         with self.lock:
             self._wake_at = self._timer_at = inf
+        if self._timer:
+            self._timer.cancel()
         self._timer = None
         self.enter(_TICK)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-from registry.core.directory import JOINING
+from registry.core.directory import JOINING, LEFT
 from registry.core.events import Report
 from registry.core.ids import Origin, incarnation_of, node_of, origin_of
 from registry.core.messages import KINDS
@@ -243,7 +243,10 @@ class Shell:
         """A peer knows an incarnation of ours that is not over: this one is."""
         if last < self.incarnation or self.ended.done():
             return
-        was_up = self.born and self.node.member.record.status != JOINING
+        status = self.node.member.record.status if self.born else JOINING
+        if status == LEFT and last == self.incarnation:
+            return  # the others know that this node has left, before it is done with leaving
+        was_up = status != JOINING
         self.ended.set_exception(Superseded(last, was_up=was_up))
 
     def _watch(self) -> None:

@@ -178,7 +178,7 @@ class Member:
 
     def schedule(self, now: float, also: float = FOREVER) -> None:
         """Ask to be woken: at once when something waits to be flushed, else at the next beat, repair or `also`."""
-        due = now if self.repair.dirty else min(self._next_beat, self.repair.due() or FOREVER, also)
+        due = now if self.repair.dirty else min(self._next_beat, self.repair.due(now) or FOREVER, also)
         if due < self._woken_at:
             self._woken_at = due
             self.out.append(Wake(due))
@@ -279,11 +279,14 @@ class Member:
 
     # -------------------------------------------------------------------------------------------------------- writing
 
-    def write(self, sworm: str, changes: Mapping[Key, Any]) -> int:
-        """Write one change set into the own map of a sworm; returns its version. It leaves at the next flush."""
+    def write(self, sworm: str, changes: Mapping[Key, Any], lazily: bool = False) -> int:
+        """Write one change set into the own map of a sworm; returns its version.
+
+        It leaves at the next flush; `lazily`: nobody waits for it, so it may wait for the next change.
+        """
         replica = self.replica(sworm)
         if replica.write(self.origin, changes):
-            self.repair.wrote(sworm)
+            self.repair.wrote(sworm, lazily)
         return replica.version(self.origin)
 
     def _write_record(self, record: NodeRecord) -> None:

@@ -33,6 +33,7 @@ class Delta(NamedTuple):
     changes: list[list[Any]]
     part: int = 0
     parts: int = 1
+    urgent: bool = False  #: somebody waits for the acknowledgement
 
 
 class Ack(NamedTuple):

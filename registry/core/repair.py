@@ -20,6 +20,9 @@ from registry.core.replica import Replica
 
 Where = tuple[str, Origin]  # (sworm, origin)
 
+#: Seconds that a change nobody waits for (a process that starts) may wait for company.
+LAZY = 0.005
+
 #: Entries in one piece of a delta where no definition says otherwise.
 DEFAULT_PIECE = 5_000
 
@@ -54,7 +57,11 @@ class Replicator:
         self.refused: Callable[[Origin], bool] = lambda origin: False  #: incarnations that are over for good
         self._pushed: dict[str, int] = {}  #: sworm -> version of the own map that left for the peers
         self._unpushed: set[str] = set()
+        self._lazy: set[str] = set()  #: to be pushed with the next flush, or at `_lazy_at`
+        self._lazy_at = 0.0  #: 0: to be set at the next look
+        self._urgent: dict[str, Origin] = {}  #: sworm -> the peer that shall acknowledge the own map at once
         self._acks: dict[Origin, dict[str, Versions]] = {}
+        self._ack_now: set[Origin] = set()
         self._gaps: dict[Where, tuple[float, Origin]] = {}  #: when to ask whom for what is missing
         self._distrusted: set[Where] = set()
         self._hash = b""  #: of the last summary; empty: stale
@@ -81,21 +88,31 @@ class Replicator:
         known = self.peers.get(peer)
         return known.known.get(sworm, {}).get(self.me, 0) if known else 0
 
-    def due(self) -> float | None:
+    def due(self, now: float) -> float | None:
         """When something is to be done next; None: when something happens."""
+        if self._lazy:
+            self._lazy_at = self._lazy_at or now + LAZY
+            return min(self._lazy_at, self._gaps_due() or self._lazy_at)
+        return self._gaps_due()
+
+    def _gaps_due(self) -> float | None:
         return min((at for at, _ in self._gaps.values()), default=None) if self._gaps else None
 
     @property
     def dirty(self) -> bool:
         """Whether a flush has something to send."""
-        return bool(self._unpushed or self._acks)
+        return bool(self._unpushed or self._urgent or self._ack_now)
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def wrote(self, sworm: str) -> None:
-        """The own map of a sworm has a new version."""
-        self._unpushed.add(sworm)
+    def wrote(self, sworm: str, lazily: bool = False) -> None:
+        """The own map of a sworm has a new version. `lazily`: nobody waits for it; another change will follow soon."""
+        (self._lazy if lazily else self._unpushed).add(sworm)
         self._touch(sworm)
+
+    def want_ack(self, sworm: str, peer: Origin) -> None:
+        """Somebody waits until this peer holds the own map as it is now."""
+        self._urgent[sworm] = peer
 
     def _touch(self, sworm: str) -> None:
         self._hash = b""
@@ -104,20 +121,35 @@ class Replicator:
             self.directory_moved = True
 
     def flush(self) -> None:
-        """Push the own changes to all peers and acknowledge theirs: once per turn of the shell's loop."""
-        for sworm in sorted(self._unpushed):
-            copy = self.replica(sworm).copy(self.me)
-            base = self._pushed.get(sworm, 0)
-            self._pushed[sworm] = copy.version
-            if self.peers and copy.version > base:
-                parts = pieces(copy.delta(sworm, self.me, base), self.piece_size(sworm))
-                for peer in self.peers:
-                    self.out.extend(Send(peer, part) for part in parts)
+        """Push the own changes to all peers, and the acknowledgements that are waited for: once a turn of the loop."""
+        for sworm in sorted(self._unpushed | self._lazy | self._urgent.keys()):
+            self._push(sworm, self._urgent.get(sworm, ""))
         self._unpushed.clear()
-        for peer, versions in self._acks.items():
-            if peer in self.peers:
-                self.out.append(Send(peer, Ack(versions)))
-        self._acks.clear()
+        self._lazy.clear()
+        self._lazy_at = 0.0
+        self._urgent.clear()
+        for peer in sorted(self._ack_now):
+            self._send_acks(peer)
+        self._ack_now.clear()
+
+    def _push(self, sworm: str, urgent: Origin) -> None:
+        copy = self.replica(sworm).copy(self.me)
+        base = self._pushed.get(sworm, 0)
+        self._pushed[sworm] = copy.version
+        if not self.peers:
+            return
+        if copy.version == base:  # it has left already: ask for the word that it arrived
+            self.out.append(Send(urgent, Delta(sworm, self.me, base, base, [], urgent=True)))
+            return
+        parts = pieces(copy.delta(sworm, self.me, base), self.piece_size(sworm))
+        for peer in self.peers:
+            hurry = peer == urgent or sworm == DIRECTORY
+            self.out.extend(Send(peer, part._replace(urgent=True) if hurry else part) for part in parts)
+
+    def _send_acks(self, peer: Origin) -> None:
+        versions = self._acks.pop(peer, None)
+        if versions and peer in self.peers:
+            self.out.append(Send(peer, Ack(versions)))
 
     # --------------------------------------------------------------------------------------------------------- links
 
@@ -130,6 +162,7 @@ class Replicator:
         """The link is gone, and with it what was known of the peer."""
         self.peers.pop(peer, None)
         self._acks.pop(peer, None)
+        self._ack_now.discard(peer)
         for replica in self.replicas.values():
             replica.sender_left(peer)
 
@@ -153,6 +186,8 @@ class Replicator:
         version = replica.version(delta.origin)
         if version >= delta.version:
             self._acks.setdefault(peer, {}).setdefault(delta.sworm, {})[delta.origin] = version
+            if delta.urgent:
+                self._ack_now.add(peer)
             self._note(peer, delta.sworm, delta.origin, delta.version)
 
     def _recheck(self, where: Where, peer: Origin, now: float) -> None:
@@ -241,6 +276,7 @@ class Replicator:
         self._beats += 1
         hash_now = self.summary_hash()
         for peer, known in self.peers.items():
+            self._send_acks(peer)
             self.out.append(Send(peer, SummaryHash(hash_now, int(now * 1_000_000), known.clock)))
         if not self._moved and self.peers and all(known.same for known in self.peers.values()):
             for replica in self.replicas.values():

@@ -30,8 +30,10 @@ def _cut(delta: Delta) -> tuple[int, int, int]:
 class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
-    __slots__ = ("changed", "contested", "copies", "dead", "gone", "held", "index", "orphaned", "retired", "staged", "sworm",
-                 "touched")  # fmt: skip
+    __slots__ = (
+        "changed", "contested", "copies", "dead", "gone", "held", "index", "orphaned",
+        "retired", "staged", "sworm", "touched",
+    )  # fmt: skip
 
     def __init__(self, sworm: str, touched: list[Replica] | None = None) -> None:
         self.sworm = sworm

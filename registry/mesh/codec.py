@@ -40,14 +40,15 @@ class _DeltaFrame(NamedTuple):
     changes: msgspec.Raw
     part: int = 0
     parts: int = 1
+    urgent: bool = False
 
 
 _DELTA = msgspec.msgpack.Decoder(_DeltaFrame)
 
 
 def _decode_delta(raw: msgspec.Raw) -> Delta:
-    sworm, origin, base, version, changes, part, parts = _DELTA.decode(raw)
-    return Delta(sworm, origin, base, version, decode_changes(changes), part, parts)
+    sworm, origin, base, version, changes, part, parts, urgent = _DELTA.decode(raw)
+    return Delta(sworm, origin, base, version, decode_changes(changes), part, parts, urgent)
 
 
 class Codec:

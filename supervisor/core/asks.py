@@ -37,6 +37,7 @@ class Asks:
         self.context = context
         self.open: dict[str, Ask] = {}  #: by claim id
         self.check_at = FOREVER  #: no ask is due before
+        self._turn = 0
         self.merging: dict[tuple[str, Origin], list[Ask]] = {}  #: answered, until the copy has reached the version
 
     def ask(self, asked: Asked) -> None:
@@ -87,6 +88,7 @@ class Asks:
             self._finish(ask, verdict)
         else:
             ask.verdict = verdict
+            self._want_ack(ask.asked.sworm, verdict.origin)
             self.merging.setdefault((ask.asked.sworm, verdict.origin), []).append(ask)
 
     def merged(self, sworm: str, origin: Origin, version: int) -> bool:
@@ -96,6 +98,13 @@ class Asks:
             return member.replica(sworm).version(origin) >= version or member.is_over(origin)
         others = member.others_alive()
         return not others or any(member.repair.acknowledged(peer, sworm) >= version for peer in others)
+
+    def _want_ack(self, sworm: str, origin: Origin) -> None:
+        """What this node hosts itself is acknowledged by one other; each time another one is asked first."""
+        others = self.context.member.others_alive() if origin == self.context.me else []
+        if others:
+            self._turn += 1
+            self.context.member.repair.want_ack(sworm, sorted(others)[self._turn % len(others)])
 
     def on_delta(self, delta: Delta) -> None:
         """A copy may have moved: answer those who waited for it."""
@@ -167,6 +176,7 @@ class Asks:
                 if ask.verdict is None:
                     self._route(ask)
                 else:  # the news that ends it may have been lost, and repaired by a summary
+                    self._want_ack(ask.asked.sworm, ask.verdict.origin)
                     self._recheck(ask.asked.sworm, ask.verdict.origin)
             if ask.asked.claim in self.open:
                 self._check_by(ask)

@@ -107,7 +107,7 @@ class Context:
 
     def write_entry(self, process: Process) -> int:
         """Show a process's present phase in the registry; returns the version of the own map."""
-        return self.member.write(process.sworm, {process.name: process.entry()})
+        return self.member.write(process.sworm, {process.name: process.entry()}, lazily=process.phase == STARTING)
 
     def erase_entry(self, process: Process, void: bool = True) -> int:
         """Take a process out of the registry. Where other claims to its name are known or may be, the winning one also
