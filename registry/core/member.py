@@ -27,6 +27,7 @@ from registry.core.directory import (
     NodeRecord,
     ViewRecord,
 )
+from registry.core.ending import is_needed
 from registry.core.events import (
     Connect,
     Disconnect,
@@ -57,7 +58,7 @@ from registry.core.membership import (
     view_of,
 )
 from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Versions, Want
-from registry.core.names import GONE, Key
+from registry.core.names import Key
 from registry.core.repair import DEFAULT_PIECE, Replicator
 from registry.core.replica import Replica
 
@@ -502,7 +503,7 @@ class Member:
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
             if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
-            if self._is_needed(origin):
+            if is_needed(self.replicas, origin):
                 continue
             node, incarnation = node_of(origin), incarnation_of(origin)
             if self.ended(node) < incarnation:
@@ -514,31 +515,6 @@ class Member:
         """Those that may hold, or yet get, what nobody in the view has: they have a say in what is over."""
         records = {origin: record_of(self.directory, origin) for origin in self.directory.keys() - self.dead}
         return {origin for origin, record in records.items() if record and record.status == JOINING}
-
-    def _is_needed(self, origin: Origin) -> bool:
-        """Whether something that only this departed origin says still counts."""
-        for sworm, replica in self.replicas.items():
-            copy = replica.copies.get(origin)
-            if copy is None:
-                continue
-            if sworm == DIRECTORY:
-                if any(self._definition_needed(origin, key, value) for key, value in copy.entries.items()):
-                    return True
-            elif replica.orphans(origin) or any(self._gone_needed(replica, origin, key) for key in copy.entries):
-                return True
-        return False
-
-    def _definition_needed(self, origin: Origin, key: Key, value: Any) -> bool:
-        if key[0] != "definition":
-            return False
-        others = [copy.entries.get(key) for other, copy in self.directory.items() if other != origin]
-        return not any(other is not None and other[1] >= value[1] for other in others)
-
-    def _gone_needed(self, replica: Replica, origin: Origin, key: Key) -> bool:
-        if isinstance(key, str) or key[0] != GONE:
-            return False
-        epoch = replica.copies[origin].entries[key]
-        return any(claim.entry.epoch <= epoch for claim in replica.claims(key[1]) if claim.origin != origin)
 
     def _forget(self, origin: Origin) -> None:
         record = record_of(self.directory, origin)

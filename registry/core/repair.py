@@ -67,6 +67,7 @@ class Replicator:
         self._hash = b""  #: of the last summary; empty: stale
         self._beats = 0
         self._moved = False  #: some copy moved since the last beat
+        self._quiet_beats = 0  #: beats since a copy moved: a busy registry is not hashed for each summary
         self.directory_moved = False
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -224,7 +225,7 @@ class Replicator:
         known.clock = beat.sent_at
         known.same = beat.hash == self.summary_hash()
         if not known.same:
-            self.out.append(Send(peer, self._summary(with_digests=not self._moved)))
+            self.out.append(Send(peer, self._summary(with_digests=self._quiet_beats > 1)))
 
     def on_summary(self, peer: Origin, summary: Summary, now: float) -> None:
         """What a peer holds: ask soon for what is newer there, at once for what contradicts."""
@@ -283,6 +284,7 @@ class Replicator:
                 for copy in replica.copies.values():
                     if copy.log:
                         copy.prune()
+        self._quiet_beats = 0 if self._moved else self._quiet_beats + 1
         self._moved = False
 
     def summary_hash(self) -> bytes:
