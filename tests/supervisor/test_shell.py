@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from registry.core.directory import LEFT
 from supervisor.agent import Agent, Wish
 from supervisor.config import AgentConfig, first_incarnation
 from supervisor.shell import Superseded
@@ -151,6 +152,16 @@ async def test_a_higher_incarnation_of_the_name_takes_over(three: list[Running])
             await asyncio.wait_for(old.shell.ended, 30)
     finally:
         await new.shell.close()
+
+
+async def test_a_node_that_leaves_may_hear_that_it_is_over_before_it_is_done(three: list[Running]) -> None:
+    leaving = three[2].shell
+    with leaving.runner.lock:
+        leaving.node.member.set_status(LEFT)
+    leaving._refused(leaving.incarnation)
+    assert not leaving.ended.done()
+    leaving._refused(leaving.incarnation + 1)
+    assert isinstance(leaving.ended.exception(), Superseded)
 
 
 async def test_a_used_incarnation_is_told_the_last_one(three: list[Running]) -> None:
