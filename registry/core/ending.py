@@ -1,7 +1,7 @@
 """Whether a departed incarnation may be forgotten.
 
-Law: pure functions of the copies held. What only a departed origin says and what still counts keeps it: an entry that nobody
-has restored, a "gone" that guards against another's entry, the newest revision of a definition.
+Law: pure functions of the copies held. What only a departed origin says and what still counts keeps it: an entry that
+nobody has restored, a "gone" that guards against another's entry, the newest revision of a definition.
 """
 
 from __future__ import annotations
