@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections import deque
 from typing import NamedTuple
 
-from websockets.utils import apply_mask
-
 from registry.mesh.protocol import BAD_FRAME, TOO_LARGE
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a platform without the compiled part
+    from websockets.utils import apply_mask
 
 BINARY = 0x2
 CLOSE = 0x8
@@ -22,6 +26,9 @@ PONG = 0xA
 
 _KNOWN = {0x80 | opcode for opcode in (BINARY, CLOSE, PING, PONG)}  #: first bytes of frames in one piece
 _MOST_CONTROL = 125  #: longest payload of a control frame
+
+_MASKS = 256  #: masks taken from the kernel at once
+_masks: deque[bytes] = deque()
 
 
 class Frame(NamedTuple):
@@ -104,8 +111,18 @@ def frame(opcode: int, payload: bytes, masked: bool) -> bytes:
         head = struct.pack(">BBQ", first, bit | 127, size)
     if not masked:
         return head + payload
-    mask = secrets.token_bytes(4)
+    mask = _mask()
     return head + mask + apply_mask(payload, mask)
+
+
+def _mask() -> bytes:
+    """A mask that nobody can foresee. Any thread may ask; the kernel is asked for many at once."""
+    try:
+        return _masks.pop()
+    except IndexError:
+        noise = secrets.token_bytes(4 * _MASKS)
+        _masks.extend(noise[at : at + 4] for at in range(4, len(noise), 4))
+        return noise[:4]
 
 
 def close_payload(code: int, reason: str) -> bytes:
