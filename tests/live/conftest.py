@@ -20,6 +20,24 @@ OWN_WORKERS = {
 }
 
 
+#: What was measured: {what: seconds, each time}. Told after the tests, never judged: the machine has other work.
+MEASURED = pytest.StashKey[dict[str, list[float]]]()
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Tell how long something took, in seconds."""
+    figures = request.config.stash.setdefault(MEASURED, {})
+    return lambda what, seconds: figures.setdefault(what, []).append(seconds)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell what was measured."""
+    for what, figures in config.stash.get(MEASURED, {}).items():
+        told = ", ".join(f"{seconds:.2f}" for seconds in sorted(figures))
+        terminalreporter.write_line(f"seconds until {what}: {told}")
+
+
 @pytest.fixture(scope="session")
 def make_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveCluster]]:
     """Make clusters that are ended with the session, whatever happened to them; not started yet."""
@@ -53,9 +71,9 @@ def shared_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveClu
     cluster.down("--now")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hurt_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveCluster]:
-    """The same for the tests of one module that take parts away, and bring them back."""
+    """The same for all tests that take parts away, and bring them back."""
     cluster = make_cluster(**OWN_WORKERS)
     cluster.up()
     yield cluster

@@ -40,7 +40,7 @@ def nodes_stay(bad: LiveCluster) -> Iterator[None]:
 
 def incarnations(cluster: LiveCluster) -> dict[str, tuple[int, str]]:
     nodes = cluster.get("/nodes").body["items"]
-    return {node["name"]: (node["incarnation"], node["status"]) for node in nodes}
+    return {node["name"]: (node["incarnation"], node["status"]) for node in nodes if node["name"] in NODES}
 
 
 def register(cluster: LiveCluster, name: str, target: str, **more: Any) -> Answer:
