@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import threading
 import time
-import uuid
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -124,9 +123,9 @@ class LocalBackend:
     async def _ask(
         self, kind: str, sworm: str, name: str, timeout: float, *, spec: Spec | None = None, to: str = ""
     ) -> Reply:
-        request = f"w/{next(self._numbers)}"
+        request = f"/w/{next(self._numbers)}"  # with this incarnation before it, an id of its own in the whole cluster
         future = self._waiting[request] = self._loop.create_future()
-        asked = Asked(request, kind, sworm, name, time.time() + timeout, uuid.uuid4().hex, spec, to=to)
+        asked = Asked(request, kind, sworm, name, time.time() + timeout, self._node.origin + request, spec, to=to)
         try:
             self._door.enter(asked)
             reply: Reply = future.result() if future.done() else await future
