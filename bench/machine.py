@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from bench import yardstick
+
 #: Packages on which the figures depend.
 PACKAGES = ("websockets", "uvloop", "msgspec", "dramatiq", "redis", "Django", "psycopg")
 
@@ -25,8 +27,13 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "yardstick": _yardstick(),
         "load": f"{load[0]:.1f} at the start (1 minute), {load[2]:.1f} (15 minutes)",
     }
+
+
+def _yardstick() -> str:
+    return f"{yardstick.lookups():.1f} million lookups a second, {yardstick.round_trip():.0f} µs to a process and back"
 
 
 def _model() -> str:
