@@ -51,6 +51,9 @@ LAST_WORDS = 1.0
 #: sixth of each registration's time at Python's own (700, 10, 10).
 COLLECT_AFTER = (20_000, 20, 20)
 
+#: Seconds after which a thread that computes lets another one run; Python's own 5 ms are as long as whole requests.
+SWITCH = 0.001
+
 
 class Wish(Enum):
     """How the agent was told to end."""
@@ -206,7 +209,7 @@ class Agent:
 
 def run(config: AgentConfig) -> int:
     """Run an agent in this process until a signal ends it; returns the exit status."""
-    _calm_collector()
+    _tune_interpreter()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         agent = Agent(config)
         _listen_to_signals(runner.get_loop(), agent)
@@ -217,13 +220,14 @@ def run(config: AgentConfig) -> int:
             return 2
 
 
-def _calm_collector() -> None:
+def _tune_interpreter() -> None:
     """Let the cyclic collector look seldom: registrations live long and make no cycles, and each look costs all
-    callers.
+    callers. Let the loops take turns often: a worker that computes must not make the registry wait.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+    sys.setswitchinterval(SWITCH)
 
 
 def _listen_to_signals(loop: asyncio.AbstractEventLoop, agent: Agent) -> None:

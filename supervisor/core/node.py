@@ -165,8 +165,7 @@ class Node:
                 member.settle(now)
                 self._follow_view()
             if member.repair.touched:
-                for sworm, names in member.take_touched().items():
-                    self.conflicts.check(sworm, names)
+                self._look_for_conflicts()
             if context.targets or self.handoffs.moves:
                 self.handoffs.check()
             if self.arbiter.settling:
@@ -179,6 +178,13 @@ class Node:
                 break
         if not member.wakes_by(now):
             member.schedule(now, self._due())
+
+    def _look_for_conflicts(self) -> None:
+        for replica in self.member.repair.touched:
+            if replica.contested:
+                self.conflicts.check(replica.sworm, replica.changed)
+            replica.changed.clear()
+        self.member.repair.touched.clear()
 
     def _deliver(self) -> None:
         """Messages of this node to itself, in order, until there are none."""
