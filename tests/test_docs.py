@@ -16,6 +16,7 @@ import pytest
 from django.urls import URLPattern, URLResolver
 from django.urls.converters import get_converters
 
+from bench.rows import ROWS
 from registry.problems import CODES
 from registry.scopes import SCOPES
 from supervisor import __all__ as public_names
@@ -140,6 +141,11 @@ def test_every_package_is_used() -> None:
         if package not in USED_BY_OTHERS and not any(re.search(rf"\b{module}\b", source) for module in modules[package])
     ]
     assert unused == []
+
+
+def test_every_row_of_the_benchmarks_has_its_figure() -> None:
+    told = (ROOT / "docs" / "performance.md").read_text()
+    assert [row.text for row in ROWS.values() if f"| {row.text} " not in told] == []
 
 
 # --------------------------------------------------------------------------------------------- what is named is there
