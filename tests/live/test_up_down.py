@@ -168,17 +168,17 @@ def test_a_further_agent_joins_from_the_command_line_and_drains(shared_cluster: 
 
 def test_the_operators_verbs_work_on_a_real_cluster(shared_cluster: LiveCluster) -> None:
     data = ("--data", str(shared_cluster.data))
-    shared_cluster.sworms("counters", handoff=True)
-    assert "on n" in shared_cluster.sworm("register", "counters", "a/b", "examples.counters:Counter", *data).stdout
-    assert shared_cluster.sworm("call", "counters", "a/b", '{"op": "increment", "by": 5}', *data).stdout == "5\n"
-    listed = json.loads(shared_cluster.sworm("ps", "--json", *data).stdout)
+    shared_cluster.sworms("verbs", handoff=True)
+    assert "on n" in shared_cluster.sworm("register", "verbs", "a/b", "examples.counters:Counter", *data).stdout
+    assert shared_cluster.sworm("call", "verbs", "a/b", '{"op": "increment", "by": 5}', *data).stdout == "5\n"
+    listed = json.loads(shared_cluster.sworm("ps", "verbs", "--json", *data).stdout)
     assert [(item["name"], item["state"]) for item in listed] == [("a/b", "running")]
     target = next(name for name in ("n1", "n2") if name != listed[0]["node"])
-    shared_cluster.sworm("handoff", "counters", "a/b", "--to", target, *data)
-    assert f"on {target}, running" in shared_cluster.sworm("whereis", "counters", "a/b", *data).stdout
-    assert shared_cluster.sworm("call", "counters", "a/b", '{"op": "get"}', *data).stdout == "5\n"
-    assert "moved" in shared_cluster.sworm("events", "--name", "a/b", *data).stdout
-    shared_cluster.sworm("unregister", "counters", "a/b", *data)
-    missing = shared_cluster.sworm("whereis", "counters", "a/b", *data, check=False)
+    shared_cluster.sworm("handoff", "verbs", "a/b", "--to", target, *data)
+    assert f"on {target}, running" in shared_cluster.sworm("whereis", "verbs", "a/b", *data).stdout
+    assert shared_cluster.sworm("call", "verbs", "a/b", '{"op": "get"}', *data).stdout == "5\n"
+    assert "moved" in shared_cluster.sworm("events", "--sworm", "verbs", "--name", "a/b", *data).stdout
+    shared_cluster.sworm("unregister", "verbs", "a/b", *data)
+    missing = shared_cluster.sworm("whereis", "verbs", "a/b", *data, check=False)
     assert missing.returncode == 1
     assert "unknown_process" in missing.stderr
