@@ -93,11 +93,15 @@ class Asks:
 
     def merged(self, sworm: str, origin: Origin, version: int) -> bool:
         """Whether what stands at an origin's version is held by one more node than its host."""
+        return self._merged_up_to(sworm, origin) >= version
+
+    def _merged_up_to(self, sworm: str, origin: Origin) -> float:
+        """The version of an origin's map up to which that is so; FOREVER: nobody else is there, or it is over."""
         member = self.context.member
         if origin != self.context.me:
-            return member.replica(sworm).version(origin) >= version or member.is_over(origin)
+            return FOREVER if member.is_over(origin) else member.replica(sworm).version(origin)
         others = member.others_alive()
-        return not others or any(member.repair.acknowledged(peer, sworm) >= version for peer in others)
+        return max((member.repair.acknowledged(peer, sworm) for peer in others), default=FOREVER)
 
     def _want_ack(self, sworm: str, origin: Origin) -> None:
         """What this node hosts itself is acknowledged by one other; each time another one is asked first."""
@@ -119,10 +123,10 @@ class Asks:
         waiting = self.merging.get((sworm, origin))
         if not waiting:
             return
-        still = []
+        still, reached = [], self._merged_up_to(sworm, origin)
         for ask in waiting:
             assert ask.verdict is not None
-            if self.merged(sworm, origin, ask.verdict.version):
+            if ask.verdict.version <= reached:
                 self._finish(ask, ask.verdict)
             else:
                 still.append(ask)
@@ -165,6 +169,7 @@ class Asks:
         if now < self.check_at:
             return
         self.check_at = FOREVER
+        overdue: set[tuple[str, Origin]] = set()
         for ask in list(self.open.values()):
             if self.open.get(ask.asked.claim) is not ask:
                 continue  # another one's turn has answered it
@@ -175,11 +180,13 @@ class Asks:
                 ask.resend_at = now + self.context.config.resend
                 if ask.verdict is None:
                     self._route(ask)
-                else:  # the news that ends it may have been lost, and repaired by a summary
-                    self._want_ack(ask.asked.sworm, ask.verdict.origin)
-                    self._recheck(ask.asked.sworm, ask.verdict.origin)
+                else:
+                    overdue.add((ask.asked.sworm, ask.verdict.origin))
             if ask.asked.claim in self.open:
                 self._check_by(ask)
+        for sworm, origin in sorted(overdue):  # the news that ends them may have been lost, and repaired by a summary
+            self._want_ack(sworm, origin)
+            self._recheck(sworm, origin)
 
     def _check_by(self, ask: Ask) -> None:
         self.check_at = min(self.check_at, ask.resend_at, ask.asked.deadline)

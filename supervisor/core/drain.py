@@ -32,7 +32,9 @@ class Drain:
         self.asks = asks
         self.leave = True
         self.deadline = 0.0
-        self.moving: dict[str, float] = {}  #: (sworm/name's pid) -> when it may be tried again; inf: under way
+        self.moving: set[str] = set()  #: pids whose move is under way
+        self.retry: dict[str, float] = {}  #: pid -> when it may be tried again
+        self.due = True  #: there is room for more moves: look before the next tick
         self.left_behind: tuple[tuple[str, str], ...] = ()
         self.said = False
         self._attempt = 0
@@ -42,7 +44,7 @@ class Drain:
 
     def begin(self, deadline: float, leave: bool) -> None:
         """Start, or change the deadline of a drain under way."""
-        self.context.draining = True
+        self.context.draining = self.due = True
         self.leave = self.leave and leave if self.deadline else leave
         self.deadline = deadline
         self.said = False
@@ -64,6 +66,7 @@ class Drain:
     def advance(self) -> None:
         """Move what can be moved now; finish when nothing is left."""
         context = self.context
+        self.due = False
         if not context.draining or self._leave_version:
             self._leave()
             return
@@ -83,12 +86,12 @@ class Drain:
 
     def _move_some(self, here: list[Process]) -> None:
         context = self.context
-        room = context.config.drain_width - sum(1 for at in self.moving.values() if at == float("inf"))
+        room = context.config.drain_width - len(self.moving)
         for process in here:
             if room <= 0:
                 return
             busy = process.phase in (STOPPING, MOVED_PHASE, PREPARING, PREPARED)
-            if busy or self.moving.get(process.pid, 0.0) > context.now:
+            if busy or process.pid in self.moving or self.retry.get(process.pid, 0.0) > context.now:
                 continue
             room -= 1
             self._move(process)
@@ -97,10 +100,12 @@ class Drain:
         context = self.context
         self._attempt += 1
         request = f"drain/{process.pid}/{self._attempt}"
-        self.moving[process.pid] = float("inf")
+        self.moving.add(process.pid)
 
         def then(reply: Reply) -> None:
-            self.moving[process.pid] = context.now + RETRY
+            self.moving.discard(process.pid)
+            self.retry[process.pid] = context.now + RETRY
+            self.due = self.due or len(self.moving) <= context.config.drain_width // 2
 
         context.callbacks[request] = then
         deadline = min(self.deadline, context.now + context.config.move_timeout)

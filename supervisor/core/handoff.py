@@ -48,6 +48,7 @@ class Handoffs:
         self.context = context
         self.supervision = supervision
         self.ended: Ended = lambda *result: None
+        self.unmerged = False  #: a target has opened whose entry is not here yet: `check` when entries move
         self.moves: dict[int, Process] = {}  #: as source
         self.targets = context.targets
         self.opened: dict[tuple[str, str, int], Opened] = {}
@@ -126,7 +127,8 @@ class Handoffs:
         if process is None or process.phase != MOVED_PHASE or process.move is None:
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
-            return  # its own entry goes only when the target's stands here: nobody must see none in between (`check`)
+            self.unmerged = True  # its own entry goes only when the target's stands here: nobody must see none between
+            return
         move = process.move
         self.moves.pop(process.serial, None)
         self.context.report("moved", process, f"to {node_of(sender)} as {message.pid}")
@@ -320,6 +322,7 @@ class Handoffs:
 
     def check(self) -> None:
         """Whenever views, entries or time moved: targets whose commit shows in the registry open; what is lost ends."""
+        self.unmerged = False
         for process in list(self.targets.values()):
             self._check_target(process)
         for process in list(self.moves.values()):

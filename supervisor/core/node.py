@@ -76,6 +76,7 @@ class Node:
         self._definitions = Definitions(context)
         self._judged = -1
         self._tidy_at = now
+        self._look = True  #: a tick, or a new view: moves and drains are looked at as a whole
         self._events: dict[type[Any], Callable[[Any], None]] = {
             Asked: self.asks.ask,
             WorkerStarted: lambda e: self.supervision.started(e.serial),
@@ -143,6 +144,7 @@ class Node:
         self.conflicts.state_taken(event.serial, event.state, event.stateful and not event.problem)
 
     def _ticked(self, event: Ticked) -> None:
+        self._look = True
         self.member.handle(event, self.context.now)
         self.supervision.tick()
         self.asks.tick()
@@ -164,16 +166,18 @@ class Node:
             if member.unsettled:
                 member.settle(now)
                 self._follow_view()
-            if member.repair.touched:
+            moved = bool(member.repair.touched)
+            if moved:
                 self._look_for_conflicts()
-            if context.targets or self.handoffs.moves:
+            if self._look or (self.handoffs.unmerged and moved):
                 self.handoffs.check()
             if self.arbiter.settling:
                 self.arbiter.settle()
             if member.ready and (self.arbiter.restore_due or self.arbiter.waiting):
                 self.arbiter.serve()
-            if context.draining:
+            if context.draining and (self._look or self.drain.due or not context.processes):
                 self.drain.advance()
+            self._look = False
             if not context.loopback and not member.repair.directory_moved:
                 break
         if not member.wakes_by(now):
@@ -202,6 +206,7 @@ class Node:
         if self._definitions.reload() or member.dead:
             self.arbiter.restore_due = True
         if member.view is not context.placement.view:
+            self._look = True
             context.placement = Placement(member.view)
             self.arbiter.view_changed()
             self.asks.view_changed()
