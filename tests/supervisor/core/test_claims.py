@@ -283,6 +283,21 @@ def test_an_acknowledgement_that_is_lost_is_found_again(cluster: Cluster) -> Non
     assert cluster.replies[request].result == "started"
 
 
+def test_many_that_wait_for_one_acknowledgement_ask_for_it_once(cluster: Cluster) -> None:
+    cluster.dropped.add("Ack")
+    names = [name for name in (f"q{number}" for number in range(120)) if arbiter_of(cluster, name) == "n1"]
+    requests = [cluster.ask("n1", "register", name) for name in names]
+    cluster.settle()
+    asks = cluster.nodes["n1"].node.asks
+    asked = asks._turn
+    cluster.pass_time(2)
+    assert asks._turn > asked
+    assert asks._turn - asked < len(names), "the work of a wait grows with the time it lasts, not with who waits"
+    cluster.dropped.clear()
+    cluster.pass_time(3)
+    assert {cluster.replies[request].result for request in requests} == {"started"}
+
+
 def test_alone_a_node_acknowledges_by_itself() -> None:
     cluster = cluster_of("n1")
     assert cluster.do("n1", "register", "lobby").result == "started"
