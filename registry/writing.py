@@ -233,7 +233,8 @@ class Writer:
         self._fail_reports(NotRecorded(str(error)))
         connection.close()
         self._stopping.wait(self._pause)
-        self._pause = min(LAST_PAUSE, self._pause * 2)
+        # A standby may be waiting for tables that are being made, and somebody for it.
+        self._pause = min(LAST_PAUSE if self._model.term else LOOK, self._pause * 2)
         self._woken.set()
 
     def _forget(self) -> None:
