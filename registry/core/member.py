@@ -234,6 +234,10 @@ class Member:
         """Whether this incarnation was ended here for good, so that nothing of it may come back."""
         return incarnation_of(origin) <= self.ended(node_of(origin)) and origin not in self.directory
 
+    def has_departed(self, origin: Origin) -> bool:
+        """Whether an incarnation is dead, left or superseded, remembered or not."""
+        return origin in self.dead or self.is_over(origin)
+
     def has_not_left(self, origin: Origin) -> bool:
         """Whether a dead incarnation neither left nor was followed by a newer one: it may run yet, out of reach."""
         record = record_of(self.directory, origin)

@@ -151,7 +151,7 @@ class Asks:
             self._recheck(sworm, origin)
         for ask in list(self.open.values()):
             arbiter = self.context.placement.arbiter(ask.asked.sworm, ask.asked.name)
-            lost = ask.verdict is not None and ask.verdict.origin in self.context.member.dead
+            lost = ask.verdict is not None and self.context.member.has_departed(ask.verdict.origin)
             if lost or (ask.verdict is None and arbiter != ask.sent_to):
                 self._unmerge(ask)
                 self._route(ask)

@@ -220,7 +220,7 @@ class Arbiter:
 
     def _stands(self, sworm: str, done: OrderDone) -> bool:
         member = self.context.member
-        if not done.origin or done.origin in member.dead or member.is_over(done.origin):
+        if not done.origin or member.has_departed(done.origin):
             return True
         return member.replica(sworm).version(done.origin) >= done.version
 
@@ -272,7 +272,7 @@ class Arbiter:
     def _will_open(self, entry: Registration) -> bool:
         """A committed move whose target is alive: the target opens it when it sees the entry."""
         record = next((m.record for m in self.context.member.members() if m.origin == entry.to), None)
-        return entry.to not in self.context.member.dead and record is not None and record.status == UP
+        return not self.context.member.has_departed(entry.to) and record is not None and record.status == UP
 
     # ----------------------------------------------------------------------------------------------------------- time
 
@@ -280,7 +280,7 @@ class Arbiter:
         """Orders of the old view are void; what waited for agreement is served when it is there."""
         self.restore_due = True
         for order_id, ordered in list(self.orders.items()):
-            if ordered.host in self.context.member.dead:
+            if self.context.member.has_departed(ordered.host):
                 del self.orders[order_id]
                 self._answer(ordered.pending, "retry")
                 self._release((ordered.order.sworm, ordered.order.name))

@@ -11,7 +11,7 @@ and for a while none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from registry.core.directory import UP
 from registry.core.ids import Origin, node_of, origin_of_pid
@@ -48,7 +48,6 @@ class Handoffs:
         self.context = context
         self.supervision = supervision
         self.ended: Ended = lambda *result: None
-        self.unmerged = False  #: a target has opened whose entry is not here yet: `check` when entries move
         self.moves: dict[int, Process] = {}  #: as source
         self.targets = context.targets
         self.opened: dict[tuple[str, str, int], Opened] = {}
@@ -127,8 +126,7 @@ class Handoffs:
         if process is None or process.phase != MOVED_PHASE or process.move is None:
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
-            self.unmerged = True  # its own entry goes only when the target's stands here: nobody must see none between
-            return
+            return  # until the target's entry stands here (`entries_moved`): nobody must see none in between
         move = process.move
         self.moves.pop(process.serial, None)
         self.context.report("moved", process, f"to {node_of(sender)} as {message.pid}")
@@ -320,9 +318,17 @@ class Handoffs:
 
     # ----------------------------------------------------------------------------------------------------------- time
 
+    def entries_moved(self, sworm: str, names: Iterable[str]) -> None:
+        """A merge touched these names: a commit or an opening may show in the registry, though its frame was lost."""
+        for name in sorted(names):
+            target, source = self.targets.get((sworm, name)), self.context.hosted.get((sworm, name))
+            if target is not None:
+                self._check_target(target)
+            if source is not None and source.move is not None:
+                self._check_source(source)
+
     def check(self) -> None:
-        """Whenever views, entries or time moved: targets whose commit shows in the registry open; what is lost ends."""
-        self.unmerged = False
+        """Whenever views or time moved: look at every move."""
         for process in list(self.targets.values()):
             self._check_target(process)
         for process in list(self.moves.values()):
@@ -339,7 +345,7 @@ class Handoffs:
         if mine and origin_of_pid(process.prepare.pid) == process.source and process.source:
             self.commit(process)
             return
-        departed = process.source in context.member.dead and context.member.ready
+        departed = context.member.has_departed(process.source) and context.member.ready
         slot = (process.sworm, process.name)
         if (
             departed
@@ -361,7 +367,7 @@ class Handoffs:
         context = self.context
         if move is None:
             return
-        lost = move.target in context.member.dead
+        lost = context.member.has_departed(move.target)
         if process.phase == OFFERING and (lost or context.now >= move.deadline):
             self.abort(
                 process, f"{node_of(move.target)} departed" if lost else "the target did not stand ready in time"

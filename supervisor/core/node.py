@@ -166,10 +166,9 @@ class Node:
             if member.unsettled:
                 member.settle(now)
                 self._follow_view()
-            moved = bool(member.repair.touched)
-            if moved:
-                self._look_for_conflicts()
-            if self._look or (self.handoffs.unmerged and moved):
+            if member.repair.touched:
+                self._look_at_names()
+            if self._look:
                 self.handoffs.check()
             if self.arbiter.settling:
                 self.arbiter.settle()
@@ -183,12 +182,19 @@ class Node:
         if not member.wakes_by(now):
             member.schedule(now, self._due())
 
-    def _look_for_conflicts(self) -> None:
-        for replica in self.member.repair.touched:
+    def _look_at_names(self) -> None:
+        """Whatever a merge or an own write touched: moves that show in the registry, conflicts."""
+        moving = bool(self.context.targets or self.handoffs.moves)
+        touched, self.member.repair.touched[:] = list(self.member.repair.touched), []
+        for replica in touched:
+            if moving:
+                names, replica.changed = replica.changed, set()
+                self.handoffs.entries_moved(replica.sworm, names)
+                self.conflicts.check(replica.sworm, names)
+                continue
             if replica.contested:
                 self.conflicts.check(replica.sworm, replica.changed)
             replica.changed.clear()
-        self.member.repair.touched.clear()
 
     def _deliver(self) -> None:
         """Messages of this node to itself, in order, until there are none."""

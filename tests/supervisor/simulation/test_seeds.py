@@ -29,6 +29,7 @@ FOUND = {
     302: "both sides of a split gave one epoch to two pids",
     360: "a joining node waited for copies that only a dead peer had told of",
     440: "a node left without its processes while another one was joining",
+    3080: "a target that departed and was forgotten was waited for, for ever",
     562: "a moved name had no entry for a moment, and a claim started it a second time",
 }
 
