@@ -18,6 +18,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from swormweb.launch import ports
 from swormweb.launch.postgres import Postgres
@@ -100,3 +102,19 @@ def redis_url(_servers_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database_url: str, redis_url: str) -> None:
     """pytest-django asks for this before it makes the test database: by then both servers run."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Before the test database is dropped, whoever still holds it lets go: threads left to end by themselves."""
+    yield
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        cursor.execute(others, [cursor.fetchone()[0]])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in a browser come last: Playwright keeps an event loop in this thread, which no other test must meet."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
