@@ -14,7 +14,8 @@ from swormweb.logs import ExpectedRefusals
     ("logger", "path", "status", "kept"),
     [
         ("django.request", "/readyz", 503, False),
-        ("django.request", "/api/v1/nodes", 503, True),
+        ("django.request", "/admin/", 503, True),
+        ("django.request", "/api/v1/nodes", 503, False),
         ("django.request", "/api/v1/nodes/n9", 404, False),
         ("django.request", None, 500, True),
         ("django.request", None, None, True),
@@ -28,3 +29,10 @@ def test_what_a_client_was_told_is_left_out(logger: str, path: str | None, statu
     if status:
         record.status_code = status
     assert ExpectedRefusals().filter(record) is kept
+
+
+def test_an_exception_is_always_kept() -> None:
+    error = (ValueError, ValueError("defect"), None)
+    record = logging.LogRecord("django.request", logging.ERROR, __file__, 1, "Internal Server Error", None, error)
+    record.request = RequestFactory().get("/api/v1/nodes")
+    assert ExpectedRefusals().filter(record)
