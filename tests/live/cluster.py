@@ -295,16 +295,12 @@ class LiveCluster:
         """How many processes these agents say they run, together."""
         return sum(int(body["processes"]) for body in self.agents_ready(*names).values())
 
-    def tracebacks(self) -> list[str]:
-        """The lines of the parts' logs that speak of a defect."""
-        marks = ("Traceback", "ERROR", "CRITICAL", "never awaited", "was never retrieved")
-        files = sorted((self.data / "logs").glob("*.log*"))
-        return [
-            f"{file.name}: {line}"
-            for file in files
-            for line in file.read_text(errors="replace").splitlines()
-            if any(mark in line for mark in marks)
-        ]
+    def defects(self) -> list[str]:
+        """The lines in the logs of our own parts that speak of a defect."""
+        marks = (" ERROR ", " CRITICAL ", "never awaited", "was never retrieved", "Exception in thread")
+        files = [self.data / "logs" / f"{part}.log" for part in ("n1", "n2", "n3", "web", "observer")]
+        lines = [(file.name, line) for file in files for line in file.read_text(errors="replace").splitlines()]
+        return [f"{name}: {line}" for name, line in lines if any(mark in line for mark in marks)]
 
     def wait_for(self, what: str, look: Callable[[], Seen], limit: float = LIMIT) -> Seen:
         """Poll until `look` returns something true; returns that. Fails with the logs after `limit` seconds."""

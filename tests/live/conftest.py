@@ -69,6 +69,7 @@ def shared_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveClu
     cluster.up()
     yield cluster
     cluster.down("--now")
+    assert not cluster.defects()
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +79,4 @@ def hurt_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveClust
     cluster.up()
     yield cluster
     cluster.down("--now")
+    assert not cluster.defects()
