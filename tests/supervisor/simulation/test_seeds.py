@@ -36,15 +36,17 @@ FOUND = {
 #: Seconds of fresh seeds in the normal suite; `--long` runs many more.
 BUDGET = 20.0
 
-#: Planted bugs that a few seeds show, with seeds that do.
-SHOWN = {
-    "delta-across-a-gap": range(3),
-    "all-contenders-lose": range(6),
-    "loser-stays": range(9, 15),
-    "drain-done-early": range(6),
-    "target-opens-early": range(29, 36),
-    "healthy-names-go": range(6),
-}
+#: Planted bugs that a few seeds show.
+SHOWN = (
+    "delta-across-a-gap",
+    "all-contenders-lose",
+    "loser-stays",
+    "drain-done-early",
+    "healthy-names-go",
+)
+
+#: Seeds tried for one of them: several times as many as it takes today, since every change of the core reshuffles.
+TRIED = 100
 
 
 @pytest.mark.parametrize("seed", FOUND, ids=[f"seed-{seed}" for seed in FOUND])
@@ -78,8 +80,7 @@ def test_one_seed_is_one_story() -> None:
 
 @pytest.mark.parametrize("mutant", SHOWN)
 def test_a_planted_bug_is_found_and_replayed(mutant: str) -> None:
-    seeds = SHOWN[mutant]
-    found = simulate("--mutant", mutant, "--first", str(seeds[0]), "--seeds", str(len(seeds)), "--jobs", "1")
+    found = simulate("--mutant", mutant, "--seeds", str(TRIED), "--jobs", "1")
     assert found.returncode == 1, found.stdout
     replay = found.stdout.rsplit("replay: ./sworm simulate ", 1)[1].split()
     again = simulate(*replay)
