@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from registry.core.ids import Origin
+from registry.core.ids import Origin, Pid, origin_of_pid
 from registry.core.messages import Delta, Versions
-from registry.core.names import GONE, Key, Located, Registration, located, rank
+from registry.core.names import GONE, GROUP, Key, Located, Registration, located, rank
 from registry.core.origin import Changed, VersionedMap
 
 #: Names taken out whose epoch is remembered, so that the next incarnation gets a higher one though clocks differ.
@@ -31,21 +31,21 @@ class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
     __slots__ = (
-        "changed", "contested", "copies", "dead", "gone", "held", "index", "orphaned",
+        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "orphaned",
         "retired", "staged", "sworm", "touched",
     )  # fmt: skip
 
     def __init__(self, sworm: str, touched: list[Replica] | None = None) -> None:
         self.sworm = sworm
-        self.touched = (
-            [] if touched is None else touched
-        )  #: shared by a node's replicas: those with something `changed`
+        #: Shared by a node's replicas: those with something `changed`.
+        self.touched = [] if touched is None else touched
         self.copies: dict[Origin, VersionedMap] = {}
         self.index: dict[str, Located] = {}
         self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
         self.dead: set[Origin] = set()
         self.changed: set[str] = set()  #: names touched since somebody last took them
         self.contested: set[str] = set()  #: names with more than one claim, or with a void one
+        self.groups: dict[str, dict[Pid, str]] = {}  #: group -> {pid: name}, departed members too
         self.orphaned: set[str] = set()  #: names that only departed origins claim: work for their arbiters
         self.retired: dict[str, int] = {}  #: name -> the highest epoch of it that was taken out, for a while
         self.held: dict[Origin, list[Delta]] = {}
@@ -181,6 +181,8 @@ class Replica:
             elif key[0] == GONE:
                 self._retire(key[1], before or 0)
                 self._set_gone(key[1])
+            elif key[0] == GROUP and origin_of_pid(key[2]) == origin:  # only the host of a process speaks for it
+                self._set_member(key[1], key[2], entries.get(key))
 
     def _retire(self, name: str, epoch: int) -> None:
         self.retired[name] = max(epoch, self.retired.pop(name, 0))
@@ -210,6 +212,15 @@ class Replica:
             self.gone.pop(name, None)
         self._settle(name)
 
+    def _set_member(self, group: str, pid: Pid, name: str | None) -> None:
+        members = self.groups.setdefault(group, {})
+        if name is not None:
+            members[pid] = name
+        else:
+            members.pop(pid, None)
+        if not members:
+            del self.groups[group]
+
     def _settle(self, name: str) -> None:
         claims = self.claims(name)
         live = [claim for claim in claims if claim.origin not in self.dead]
@@ -227,6 +238,15 @@ class Replica:
         if not self.changed:
             self.touched.append(self)
         self.changed.add(name)
+
+    def members(self, group: str) -> list[tuple[str, Pid]]:
+        """Name and pid of a group's members, by name: those incarnations that are where lookups find their names."""
+        found = ((name, pid) for pid, name in self.groups.get(group, {}).items())
+        return sorted((name, pid) for name, pid in found if name in self.index and self.index[name].pid == pid)
+
+    def groups_of(self, pid: Pid) -> list[str]:
+        """The groups that an incarnation has joined, by name."""
+        return sorted(group for group, members in self.groups.items() if pid in members)
 
     def claims(self, name: str) -> list[Located]:
         """Every entry of a name, at whichever origin, dead ones too."""

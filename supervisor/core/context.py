@@ -12,7 +12,7 @@ from registry.core.events import Report, Send
 from registry.core.ids import Origin, pid_of
 from registry.core.member import Member, MemberConfig
 from registry.core.messages import Message
-from registry.core.names import GONE, Key, Located, Spec
+from registry.core.names import GONE, GROUP, Key, Located, Spec
 from registry.core.replica import Replica
 from supervisor.core.events import Effect, Reply, StartWorker
 from supervisor.core.placement import Placement
@@ -119,6 +119,7 @@ class Context:
         if own is None or own.serial != process.serial:
             return replica.version(self.me)
         changes: dict[Key, object] = {process.name: None}
+        changes.update({(GROUP, group, process.pid): None for group in replica.groups_of(process.pid)})
         best = replica.index.get(process.name)
         wins = best is not None and best.pid == process.pid
         if void and wins and (self.member.dead or process.name in replica.contested):

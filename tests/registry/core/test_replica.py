@@ -12,14 +12,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.core.ids import origin_of_pid
 from registry.core.messages import Delta
-from registry.core.names import GONE, Key, Located, located, rank
+from registry.core.names import GONE, GROUP, Key, Located, located, rank
 from registry.core.origin import VersionedMap, pieces
 from registry.core.replica import MAX_HELD, Replica
 from tests.laws import CHANGES, NAMES, law, registration
 
 ORIGINS = ("n1.1", "n2.1", "n3.1")
 SWORM = "rooms"
+GROUPS = ("all",)
 
 programs = st.binary(min_size=4, max_size=120)
 
@@ -56,6 +58,17 @@ def best_by_force(replica: Replica) -> dict[str, Located]:
     return best
 
 
+def members_by_force(replica: Replica) -> dict[str, list[tuple[str, str]]]:
+    """Who is in which group: the incarnations that hold their names."""
+    best = best_by_force(replica)
+    found: dict[str, set[tuple[str, str]]] = {group: set() for group in GROUPS}
+    for origin, key, name in replica.entries():
+        own = key[0] == GROUP and not isinstance(key, str) and origin_of_pid(key[2]) == origin
+        if own and name in best and best[name].pid == key[2]:
+            found[key[1]].add((name, key[2]))
+    return {group: sorted(members) for group, members in found.items()}
+
+
 def check_reading(replica: Replica, seen: dict[str, int]) -> None:
     """index-is-best, and what is read beside it; `seen` is the highest epoch of each name that was ever here."""
     assert replica.index == best_by_force(replica)
@@ -66,6 +79,7 @@ def check_reading(replica: Replica, seen: dict[str, int]) -> None:
         assert (name in replica.contested) == (len(claims) > 1 or bool(void))
         seen[name] = max([seen.get(name, 0), replica.gone.get(name, 0), *(claim.entry.epoch for claim in claims)])
         assert replica.highest_epoch(name) == seen[name]
+    assert {group: replica.members(group) for group in GROUPS} == members_by_force(replica)
     for origin in replica.dead:
         work = {name for name, _ in replica.orphans(origin)}
         assert not work & replica.index.keys()
@@ -276,3 +290,18 @@ def test_a_dead_origins_entry_is_work_and_no_answer() -> None:
     replica.set_dead("n1.1", False)
     assert replica.index["lobby"].origin == "n2.1"
     assert "lobby" in replica.contested
+
+
+def test_a_group_follows_its_processes() -> None:
+    replica = Replica(SWORM)
+    joined: dict[Key, Any] = {(GROUP, "all", "n1.1.1"): "lobby", (GROUP, "all", "n1.1.2"): "attic"}
+    replica.write("n1.1", {"lobby": registration(serial=1), "attic": registration(serial=2), **joined})
+    assert replica.members("all") == [("attic", "n1.1.2"), ("lobby", "n1.1.1")]
+    assert replica.groups_of("n1.1.1") == ["all"]
+    replica.write("n1.1", {"lobby": None, (GROUP, "all", "n1.1.1"): None})
+    assert replica.members("all") == [("attic", "n1.1.2")]
+    replica.set_dead("n1.1", True)
+    assert replica.members("all") == []
+    replica.set_dead("n1.1", False)
+    replica.drop("n1.1")
+    assert replica.groups == {}
