@@ -43,11 +43,12 @@ class Drain:
         self._leave_by = 0.0
 
     def begin(self, deadline: float, leave: bool) -> None:
-        """Start, or change the deadline of a drain under way."""
+        """Start, or change the deadline of a drain under way; once it is to leave, it leaves."""
         self.context.draining = self.due = True
-        self.leave = self.leave and leave if self.deadline else leave
+        self.leave = leave or (self.leave and self.deadline > 0)
         self.deadline = deadline
         self.said = False
+        self.retry.clear()
         self.context.member.set_status(DRAINING)
         self.refuse_targets()
 
@@ -137,7 +138,7 @@ class Drain:
 
     def stop(self, process: Process) -> None:
         """Stop a worker whose entry stays."""
-        process.phase = STOPPING
+        process.enter(STOPPING)
         self.context.out.append(BounceGate(process.serial, ""))
         self.context.out.append(StopWorker(process.serial, "drain"))
 

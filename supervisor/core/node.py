@@ -174,7 +174,7 @@ class Node:
                 self.arbiter.settle()
             if member.ready and (self.arbiter.restore_due or self.arbiter.waiting):
                 self.arbiter.serve()
-            if context.draining and (self._look or self.drain.due or not context.processes):
+            if context.draining and not self.drain.said and (self._look or self.drain.due or not context.processes):
                 self.drain.advance()
             self._look = False
             if not context.loopback and not member.repair.directory_moved:
@@ -220,7 +220,8 @@ class Node:
     def _due(self) -> float:
         if self.arbiter.restore_due and self.member.ready:
             return self.context.now
-        busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or self.context.draining
+        emptying = self.context.draining and not self.drain.said
+        busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or emptying
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
         return min(self.asks.check_at, self.arbiter.check_at, self.supervision.due() or FOREVER, soon)
 

@@ -76,6 +76,24 @@ def test_a_node_that_stays_keeps_its_place_and_takes_nothing() -> None:
     assert {cluster.do("n1", "register", f"r{n}").pid.split(".")[0] for n in range(8)} == {"n1", "n2"}
 
 
+def test_a_node_that_was_only_emptied_still_leaves_when_it_is_told_to() -> None:
+    cluster = filled("n1", "n2")
+    cluster.drain("n2", leave=False)
+    cluster.pass_time(1)
+    cluster.drain("n2", leave=True)
+    cluster.pass_time(1)
+    assert cluster.nodes["n2"].node.member.record.status == LEFT
+    assert len(drained(cluster, "n2")) == 2
+
+
+def test_a_node_that_leaves_is_not_told_to_stay() -> None:
+    cluster = filled("n1", "n2")
+    cluster.drain("n2", leave=True)
+    cluster.drain("n2", leave=False)
+    cluster.pass_time(1)
+    assert cluster.nodes["n2"].node.member.record.status == LEFT
+
+
 def test_the_deadline_leaves_names_behind_which_the_others_restore() -> None:
     cluster = filled("n1", "n2")
     here = sorted(p.name for p in cluster.nodes["n2"].node.context.processes.values())
