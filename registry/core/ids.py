@@ -63,6 +63,14 @@ def is_origin(text: object) -> bool:
     return bool(dot and SLUG.match(node) and number.isdecimal() and len(number) <= 16)
 
 
+def is_pid(text: object) -> bool:
+    """Whether a value from outside has the form of a pid."""
+    if not isinstance(text, str):
+        return False
+    origin, _, serial = text.rpartition(".")
+    return is_origin(origin) and serial.isascii() and serial.isdecimal() and len(serial) <= 16
+
+
 def check_name(name: object, what: str = "name") -> str:
     """Return a process or group name unchanged, or raise `BadName` saying what is wrong with it."""
     if not isinstance(name, str):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from registry.core.ids import Origin
-from registry.core.names import Spec
+from registry.core.names import Further, Spec
 
 #: The replica that every node holds besides those of the sworms: the cluster-wide directory.
 DIRECTORY = ""
@@ -66,7 +66,11 @@ class Want(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A caller's node asks the name's arbiter. `kind` is one of register, unregister, restart, move."""
+    """A caller's node asks the name's arbiter. `kind` is one of register, unregister, restart, move.
+
+    Registering with a pid and no spec gives that process a further name. Kinds join and leave go to the host of the
+    pid, or of the name, which alone writes its groups.
+    """
 
     id: str
     kind: str
@@ -78,6 +82,7 @@ class Claim(NamedTuple):
     to: str  #: move: the wanted node's name, or empty
     revision: int  #: of the sworm's definition at the sender
     deadline: int  #: ms since 1970
+    group: str = ""  #: join, leave
 
 
 class Verdict(NamedTuple):
@@ -98,7 +103,10 @@ class Verdict(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The arbiter tells a host to start, stop or restart. Obeyed at most once, and only in the view it names."""
+    """The arbiter tells a host to unregister, restart, move or (further) name a process.
+
+    Obeyed at most once, and only in the view that it names.
+    """
 
     id: str
     number: int  #: grows with each order of this arbiter incarnation
@@ -112,6 +120,7 @@ class Order(NamedTuple):
     deadline: int
     majority: int
     to: Origin = ""  #: move: the target
+    claim: str = ""  #: name: id of the claim that gives the further name
 
 
 class OrderDone(NamedTuple):
@@ -141,6 +150,8 @@ class Prepare(NamedTuple):
     majority: int
     revision: int
     claim: str  #: of the registration: whoever repeats it finds the process wherever it went
+    further: tuple[Further, ...] = ()  #: its further names in this sworm
+    groups: tuple[str, ...] = ()
 
 
 class Prepared(NamedTuple):

@@ -48,6 +48,16 @@ class Registration(NamedTuple):
     started_at: int  #: ms since 1970, by the host's clock; for people only, nothing is decided by it
     spec: Spec | None
     to: Origin = ""  #: where a committed move goes
+    of: str = ""  #: a further name: the own name of the process in this sworm; without spec and `of`: a guest's name
+
+
+class Further(NamedTuple):
+    """A further name of a process, as its host keeps it and a handoff carries it."""
+
+    name: str
+    epoch: int
+    claim: str  #: id of the claim that gave it
+    majority: int  #: as in `Registration`
 
 
 class Rank(NamedTuple):

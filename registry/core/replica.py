@@ -31,7 +31,7 @@ class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
     __slots__ = (
-        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "orphaned",
+        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "orphaned",
         "retired", "staged", "sworm", "touched",
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ class Replica:
         self.changed: set[str] = set()  #: names touched since somebody last took them
         self.contested: set[str] = set()  #: names with more than one claim, or with a void one
         self.groups: dict[str, dict[Pid, str]] = {}  #: group -> {pid: name}, departed members too
+        self.joined: dict[Pid, set[str]] = {}  #: the same by pid
         self.orphaned: set[str] = set()  #: names that only departed origins claim: work for their arbiters
         self.retired: dict[str, int] = {}  #: name -> the highest epoch of it that was taken out, for a while
         self.held: dict[Origin, list[Delta]] = {}
@@ -213,13 +214,18 @@ class Replica:
         self._settle(name)
 
     def _set_member(self, group: str, pid: Pid, name: str | None) -> None:
-        members = self.groups.setdefault(group, {})
+        members, joined = self.groups.setdefault(group, {}), self.joined.setdefault(pid, set())
+        before = members.pop(pid, None)
+        joined.discard(group)
         if name is not None:
             members[pid] = name
-        else:
-            members.pop(pid, None)
+            joined.add(group)
         if not members:
             del self.groups[group]
+        if not joined:
+            del self.joined[pid]
+        for touched in {before, name} - {None}:
+            self._touch(touched)  # type: ignore[arg-type]
 
     def _settle(self, name: str) -> None:
         claims = self.claims(name)
@@ -246,7 +252,7 @@ class Replica:
 
     def groups_of(self, pid: Pid) -> list[str]:
         """The groups that an incarnation has joined, by name."""
-        return sorted(group for group, members in self.groups.items() if pid in members)
+        return sorted(self.joined.get(pid, ()))
 
     def claims(self, name: str) -> list[Located]:
         """Every entry of a name, at whichever origin, dead ones too."""

@@ -8,15 +8,18 @@ answers it once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from registry.core.ids import Origin
+from registry.core.ids import Origin, origin_of_pid
 from registry.core.member import FOREVER
 from registry.core.messages import Ack, Claim, Delta, Verdict
 from supervisor.core.context import Context
 from supervisor.core.events import Asked, Reply
+from supervisor.core.naming import JOIN, LEAVE
 
 RETRY_DELAY = 0.02  #: seconds before a claim that was told to retry is sent again
+
+RESTART, MOVE = "restart", "move"  # what is done to a process, whichever of its names is given
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +59,13 @@ class Asks:
             detail = f"no sworm {asked.sworm!r} is defined here"
             self._finish(ask, Verdict(asked.claim, "refused", "", 0, "", 0, "unknown_sworm", detail))
             return
-        arbiter = context.placement.arbiter(asked.sworm, asked.name)
+        if asked.kind in (RESTART, MOVE):
+            asked = ask.asked = self._by_own_name(asked)
+        arbiter = self._decider(asked)
+        if asked.kind in (JOIN, LEAVE) and asked.pid and self._is_unknown(arbiter):
+            detail = f"no process {asked.pid} runs in {asked.sworm}"
+            self._finish(ask, Verdict(asked.claim, "not_registered", "", 0, "", 0, "", detail))
+            return
         ask.resend_at = context.now + context.config.resend
         ask.sent_to = arbiter
         self._check_by(ask)
@@ -70,9 +79,29 @@ class Asks:
         known = context.replica(asked.sworm).highest_epoch(asked.name)
         claim = Claim(
             asked.claim, asked.kind, asked.sworm, asked.name, asked.spec, known, asked.pid, asked.to,
-            definition.revision, int(asked.deadline * 1000),
+            definition.revision, int(asked.deadline * 1000), asked.group,
         )  # fmt: skip
         context.send(arbiter, claim)
+
+    def _by_own_name(self, asked: Asked) -> Asked:
+        """What is asked of a further name is asked of its process."""
+        best = self.context.best(asked.sworm, asked.name)
+        return replace(asked, name=best.entry.of) if best is not None and best.entry.of else asked
+
+    def _is_unknown(self, origin: Origin) -> bool:
+        member = self.context.member
+        return origin not in member.directory or member.has_departed(origin)
+
+    def _decider(self, asked: Asked) -> Origin:
+        """Who answers: the name's arbiter; for a group the host, where one is known."""
+        context = self.context
+        if asked.kind in (JOIN, LEAVE):
+            if asked.pid:
+                return origin_of_pid(asked.pid)
+            best = context.best(asked.sworm, asked.name)
+            if best is not None:
+                return best.origin
+        return context.placement.arbiter(asked.sworm, asked.name)
 
     # -------------------------------------------------------------------------------------------------------- answers
 
@@ -150,7 +179,7 @@ class Asks:
         for sworm, origin in list(self.merging):
             self._recheck(sworm, origin)
         for ask in list(self.open.values()):
-            arbiter = self.context.placement.arbiter(ask.asked.sworm, ask.asked.name)
+            arbiter = self._decider(ask.asked)
             lost = ask.verdict is not None and self.context.member.has_departed(ask.verdict.origin)
             if lost or (ask.verdict is None and arbiter != ask.sent_to):
                 self._unmerge(ask)

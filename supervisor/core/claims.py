@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 from registry.core.directory import UP
 from registry.core.events import Report
-from registry.core.ids import Origin, node_of
+from registry.core.ids import Origin, Pid, node_of, origin_of_pid
 from registry.core.member import FOREVER
 from registry.core.messages import Claim, Order, OrderDone, Verdict
-from registry.core.names import GONE, MOVED, STARTING, Located, Registration
+from registry.core.names import GONE, MOVED, STARTING, Key, Located, Registration
 from supervisor.core.context import Context
+from supervisor.core.naming import inherited, is_guest
 from supervisor.core.process import Process
 from supervisor.core.spec import TEMPORARY
 from supervisor.core.supervision import Supervision
+from supervisor.core.ties import Ties, left_by
 
 Slot = tuple[str, str]  # (sworm, name)
 
@@ -63,6 +65,7 @@ class Arbiter:
         self.check_at = FOREVER
         self.restore_due = False
         self._order_number = 0
+        self._estates: dict[Slot, tuple[int, dict[int, Ties]]] = {}
 
     # --------------------------------------------------------------------------------------------------------- claims
 
@@ -102,6 +105,9 @@ class Arbiter:
             return
         best = context.best(*slot)
         if best is None and context.replica(claim.sworm).dead:
+            if self._follows(*slot):
+                self._answer(pending, "retry")
+                return
             best = self._restore(slot)
         if claim.kind == "register":
             self._register(slot, pending, best)
@@ -116,7 +122,7 @@ class Arbiter:
         context, claim = self.context, pending.claim
         if best is not None:
             mine = best.entry.claim == claim.id
-            if mine and best.entry.state == STARTING:
+            if mine and best.entry.state == STARTING and best.entry.spec is not None:
                 self._answer(pending, "retry")  # begun under another arbiter, and not known yet to go well
                 return
             result = "started" if mine else "already_started"
@@ -124,7 +130,7 @@ class Arbiter:
             self._answer(pending, result, best.pid, best.entry.epoch, best.origin, version)
             return
         if claim.spec is None:
-            self._answer(pending, "refused", problem="start_failed", detail="a registration needs a target")
+            self._name(slot, pending)
             return
         epoch = context.member.clock.epoch(
             context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
@@ -140,6 +146,18 @@ class Arbiter:
             self._release(slot)
 
         self.supervision.launch(claim.sworm, claim.name, claim.spec, epoch, claim.id, context.majority(), then)
+
+    def _name(self, slot: Slot, pending: Pending) -> None:
+        """A further name: the host of the pid writes it, by order."""
+        context, claim = self.context, pending.claim
+        host = origin_of_pid(claim.pid)
+        if host not in context.member.directory or context.member.has_departed(host):
+            self._answer(pending, "not_registered")
+            return
+        epoch = context.member.clock.epoch(
+            context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
+        )
+        self._order(slot, pending, host, "name", claim.pid, epoch, "")
 
     def _answer(
         self, pending: Pending, result: str, pid: str = "", epoch: int = 0, origin: Origin = "", version: int = 0,
@@ -168,6 +186,13 @@ class Arbiter:
             version = context.replica(claim.sworm).version(best.origin)
             self._answer(pending, "not_registered", best.pid, best.entry.epoch, best.origin, version)
             return
+        if claim.kind != "unregister" and best.entry.of:
+            self._answer(pending, "retry")  # the caller's node asks by the own name once it has the entry
+            return
+        if claim.kind != "unregister" and is_guest(best.entry):
+            detail = f"{claim.name!r} names a process of another sworm: it moves and restarts there, by its own name"
+            self._answer(pending, "refused", best.pid, problem="refused", detail=detail)
+            return
         target = ""
         if claim.kind == "move":
             if claim.to and claim.to == node_of(best.origin):  # perhaps by this very claim, before its arbiter departed
@@ -180,17 +205,23 @@ class Arbiter:
                 detail = f"{wanted} takes no process of {claim.sworm} now"
                 self._answer(pending, "refused", best.pid, problem="no_node", detail=detail)
                 return
-        self._order_number += 1
         epoch = context.new_epoch(*slot) if claim.kind == "move" else 0
+        self._order(slot, pending, best.origin, claim.kind, best.pid, epoch, target)
+
+    def _order(
+        self, slot: Slot, pending: Pending, host: Origin, kind: str, pid: Pid, epoch: int, target: Origin
+    ) -> None:
+        context, claim = self.context, pending.claim
+        self._order_number += 1
         order = Order(
-            f"{context.me}/{self._order_number}", self._order_number, claim.kind, claim.sworm, claim.name, None, epoch,
-            best.pid, context.member.view.id, claim.deadline, context.majority(), target,
+            f"{context.me}/{self._order_number}", self._order_number, kind, claim.sworm, claim.name, None, epoch,
+            pid, context.member.view.id, claim.deadline, context.majority(), target, claim.id,
         )  # fmt: skip
         self.busy.setdefault(slot, deque())
         resend_at = context.now + context.config.resend
-        self.orders[order.id] = Ordered(pending, order, best.origin, resend_at)
+        self.orders[order.id] = Ordered(pending, order, host, resend_at)
         self._check_by(resend_at)
-        context.send(best.origin, order)
+        context.send(host, order)
 
     def on_order_done(self, done: OrderDone) -> None:
         """A host has answered an order."""
@@ -238,6 +269,8 @@ class Arbiter:
                 slot = (sworm, name)
                 if slot in self.busy or context.placement.arbiter(sworm, name) != context.me:
                     continue
+                if self._follows(sworm, name):
+                    continue
                 if room == 0:
                     self.restore_due = True
                     return
@@ -253,21 +286,46 @@ class Arbiter:
         if not claims or sworm not in context.definitions or slot in context.targets:
             return None
         last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin))
-        if context.is_back(last.origin) or (last.entry.state == MOVED and self._will_open(last.entry)):
+        opening = last.entry.state == MOVED and not last.entry.of and self._will_open(last.entry)
+        if context.is_back(last.origin) or opening:
             return last
         spec = last.entry.spec
+        ties = inherited(context, sworm, self._estate(sworm, last.origin).get(last.entry.serial)) if spec else None
         if spec is None or context.definitions[sworm].restart == TEMPORARY:
-            context.member.write(sworm, {(GONE, name): last.entry.epoch})
+            gone: dict[Key, object] = {(GONE, name): last.entry.epoch}
+            if ties is not None:
+                gone.update({(GONE, tie.name): tie.epoch for tie in ties.names.values()})
+            context.member.write(sworm, gone)
             context.out.append(
                 Report("lost", sworm, name, last.pid, context.member.node, "its node departed", last.entry.epoch)
             )
             return None
         epoch = context.new_epoch(sworm, name)
         process = self.supervision.launch(
-            sworm, name, spec, epoch, last.entry.claim, context.majority(), restarts=last.entry.restarts + 1
-        )
+            sworm, name, spec, epoch, last.entry.claim, context.majority(), restarts=last.entry.restarts + 1,
+            ties=ties,
+        )  # fmt: skip
         context.report("rehomed", process, f"{last.pid} departed with its node")
         return context.best(sworm, name)
+
+    def _follows(self, sworm: str, name: str) -> bool:
+        """Whether a departed node's entry is a further name of a process whose own name is not decided yet: it goes
+        where that goes, and whoever decides about that decides about both.
+        """
+        replica = self.context.replica(sworm)
+        if name not in replica.orphaned:
+            return False
+        claims = [claim for claim in replica.claims(name) if not replica.is_void(name, claim.entry)]
+        last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin), default=None)
+        return last is not None and bool(last.entry.of) and last.entry.of in replica.orphaned
+
+    def _estate(self, sworm: str, origin: Origin) -> dict[int, Ties]:
+        """{serial: ties} of a departed node's processes, read once for each state of its map."""
+        copy = self.context.replica(sworm).copy(origin)
+        version, ties = self._estates.get((sworm, origin), (-1, {}))
+        if version != copy.version:
+            version, ties = self._estates[sworm, origin] = copy.version, left_by(sworm, copy.entries)
+        return ties
 
     def _will_open(self, entry: Registration) -> bool:
         """A committed move whose target is alive: the target opens it when it sees the entry."""
@@ -279,6 +337,7 @@ class Arbiter:
     def view_changed(self) -> None:
         """Orders of the old view are void; what waited for agreement is served when it is there."""
         self.restore_due = True
+        self._estates.clear()
         for order_id, ordered in list(self.orders.items()):
             if self.context.member.has_departed(ordered.host):
                 del self.orders[order_id]

@@ -15,6 +15,7 @@ from registry.core.names import Located
 from supervisor.core.context import Context
 from supervisor.core.events import FreezeGate, GiveState, OpenGate, TakeState
 from supervisor.core.handoff import Handoffs
+from supervisor.core.naming import Naming
 from supervisor.core.process import (
     ENDED,
     FREEZING,
@@ -36,8 +37,9 @@ PATIENCE = 5.0
 class Conflicts:
     """Both sides of the conflicts of one node's processes."""
 
-    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs) -> None:
+    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs, naming: Naming) -> None:
         self.context = context
+        self.naming = naming
         self.supervision = supervision
         self.handoffs = handoffs
         self.losing: dict[int, Loser] = {}
@@ -55,6 +57,8 @@ class Conflicts:
                 process = self.context.hosted.get((sworm, name))
                 if process is not None:
                     self._check_one(process, replica.index.get(name))
+                elif (sworm, name) in self.context.further:
+                    self.naming.check(sworm, (name,))
 
     def _check_one(self, process: Process, best: Located | None) -> None:
         if process.phase in (STOPPING, MOVED_PHASE) or (best is not None and best.pid == process.pid):

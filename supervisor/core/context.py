@@ -41,6 +41,7 @@ class Context:
     out: list[Effect] = field(default_factory=list)
     processes: dict[int, Process] = field(default_factory=dict)
     hosted: dict[tuple[str, str], Process] = field(default_factory=dict)  #: the listed process of a name
+    further: dict[tuple[str, str], Process] = field(default_factory=dict)  #: the process of a further name
     targets: dict[tuple[str, str], Process] = field(default_factory=dict)  #: prepared by handoffs, not opened yet
     callbacks: dict[str, Callable[[Reply], None]] = field(default_factory=dict)  #: replies to this node's own asks
     definitions: dict[str, Definition] = field(default_factory=dict)
@@ -107,24 +108,74 @@ class Context:
 
     def write_entry(self, process: Process) -> int:
         """Show a process's present phase in the registry; returns the version of the own map."""
-        return self.member.write(process.sworm, {process.name: process.entry()}, lazily=process.phase == STARTING)
+        return self._write(process, {})
+
+    def _write(self, process: Process, changes: dict[Key, object]) -> int:
+        """The entry of a process and of whatever is tied to it, as one change set."""
+        entry = changes[process.name] = process.entry()
+        if process.ties is not None:
+            changes.update(process.ties.entries(process.sworm, process.name, process.pid, entry))
+            for sworm in sorted(process.ties.elsewhere(process.sworm)):
+                self.member.write(sworm, process.ties.entries(sworm, "", process.pid, entry))
+        return self.member.write(process.sworm, changes, lazily=process.phase == STARTING and process.ties is None)
 
     def erase_entry(self, process: Process, void: bool = True) -> int:
-        """Take a process out of the registry. Where other claims to its name are known or may be, the winning one also
-        says up to which epoch the name is gone, so that an entry of a departed node cannot bring it back. Who lost the
-        name has no say in that.
-        """
+        """Take a process out of the registry, with its further names and groups."""
         replica = self.member.replica(process.sworm)
+        self.end_guest_names(process)
         own = replica.copy(self.me).entries.get(process.name)
         if own is None or own.serial != process.serial:
             return replica.version(self.me)
-        changes: dict[Key, object] = {process.name: None}
-        changes.update({(GROUP, group, process.pid): None for group in replica.groups_of(process.pid)})
-        best = replica.index.get(process.name)
-        wins = best is not None and best.pid == process.pid
-        if void and wins and (self.member.dead or process.name in replica.contested):
-            changes[(GONE, process.name)] = max(process.epoch, replica.highest_epoch(process.name))
-        return self.member.write(process.sworm, changes)
+        names = [process.name]
+        changes: dict[Key, object] = {}
+        if process.ties is not None:
+            names += process.ties.names_in(process.sworm)
+            changes.update(process.ties.group_keys(process.sworm, process.pid))
+        return self.member.write(process.sworm, changes | self._erasure(process, process.sworm, names, void))
+
+    def erase_further(self, process: Process, sworm: str, name: str, void: bool = True) -> int:
+        """Take one further name from a process; what joined its groups under that name leaves them."""
+        ties = process.ties
+        changes = self._erasure(process, sworm, [name], void)
+        if ties is not None:
+            ties.names.pop((sworm, name), None)
+            for slot in [slot for slot, under in ties.groups.items() if slot[0] == sworm and under == name]:
+                del ties.groups[slot]
+                changes[(GROUP, slot[1], process.pid)] = None
+        if self.further.get((sworm, name)) is process:
+            del self.further[sworm, name]
+        return self.member.write(sworm, changes)
+
+    def end_guest_names(self, process: Process) -> None:
+        """This incarnation of a process is over: so are its names and groups in other sworms."""
+        ties = process.ties
+        for sworm in sorted(ties.elsewhere(process.sworm)) if ties is not None else ():
+            assert ties is not None
+            names = ties.names_in(sworm)
+            changes = ties.group_keys(sworm, process.pid) | self._erasure(process, sworm, names, void=True)
+            self.member.write(sworm, changes)
+            for name in names:
+                self.further.pop((sworm, name), None)
+            ties.forget(sworm)
+
+    def _erasure(self, process: Process, sworm: str, names: list[str], void: bool) -> dict[Key, object]:
+        """The change that takes names of a process out. Where other claims to a name are known or may be, the winning
+        one also says up to which epoch it is gone, so that an entry of a departed node cannot bring it back. Who lost
+        the name has no say in that.
+        """
+        replica = self.member.replica(sworm)
+        entries = replica.copy(self.me).entries
+        changes: dict[Key, object] = {}
+        for name in names:
+            own = entries.get(name)
+            if own is None or own.serial != process.serial:
+                continue
+            changes[name] = None
+            best = replica.index.get(name)
+            wins = best is not None and best.pid == process.pid
+            if void and wins and (self.member.dead or name in replica.contested):
+                changes[(GONE, name)] = max(own.epoch, replica.highest_epoch(name))
+        return changes
 
     # ------------------------------------------------------------------------------------------------------- processes
 
@@ -137,10 +188,25 @@ class Context:
         self.processes[process.serial] = process
         return process
 
-    def list_process(self, process: Process) -> int:
-        """Make a process the one that holds its name here; returns the version of the own map."""
-        self.hosted[process.sworm, process.name] = process
-        return self.write_entry(process)
+    def list_process(self, process: Process, instead_of: Process | None = None) -> int:
+        """Make a process the one that holds its name here; returns the version of the own map.
+
+        `instead_of`: the incarnation before it on this node, whose groups it takes over. Further names that another
+        process of this node holds stay with that.
+        """
+        slot = (process.sworm, process.name)
+        before = self.further.get(slot)
+        if before is not None:
+            self.erase_further(before, *slot, void=False)
+        self.hosted[slot] = process
+        if process.ties is not None:
+            for further in list(process.ties.names):
+                if further in self.hosted or self.further.get(further, instead_of) is not instead_of:
+                    del process.ties.names[further]
+                else:
+                    self.further[further] = process
+        left = instead_of.ties.group_keys(process.sworm, instead_of.pid) if instead_of and instead_of.ties else {}
+        return self._write(process, dict(left))
 
     def start_worker(self, process: Process, state: bytes = b"", stateful: bool = False) -> None:
         """Ask the shell for the worker of a process that is starting or preparing."""
@@ -168,3 +234,6 @@ class Context:
         key = (process.sworm, process.name)
         if self.hosted.get(key) is process:
             del self.hosted[key]
+        for further in process.ties.names if process.ties is not None else ():
+            if self.further.get(further) is process:
+                del self.further[further]

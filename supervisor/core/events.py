@@ -34,7 +34,8 @@ from supervisor.core.spec import Definition
 class Asked:
     """Somebody on this node asks for a verb; a `Reply` with the same `request` ends it, once, whatever happens.
 
-    `kind` is register, unregister, restart or move. `request` is unique on this node. `claim` is the caller's own id of
+    `kind` is register, unregister, restart, move, join or leave; register with a pid and no spec gives that process a
+    further name. `request` is unique on this node. `claim` is the caller's own id of
     the wish: repeated with the same claim, it has one effect.
     """
 
@@ -45,8 +46,9 @@ class Asked:
     deadline: float  #: same clock as `now`, seconds since 1970
     claim: str
     spec: Spec | None = None
-    pid: Pid = ""  #: unregister, restart, move: only this incarnation; empty: whichever runs
+    pid: Pid = ""  #: only this incarnation; empty: whichever runs. join, leave: instead of the name
     to: str = ""  #: move: name of the wanted node; empty: the arbiter chooses
+    group: str = ""  #: join, leave
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepar
 from registry.core.names import HANDING_OFF, MOVED, Located, Registration
 from supervisor.core.context import Context
 from supervisor.core.events import BounceGate, FreezeGate, OpenGate, StopWorker, TakeState
+from supervisor.core.naming import keep_held
 from supervisor.core.process import (
     ENDED,
     FREEZING,
@@ -31,6 +32,7 @@ from supervisor.core.process import (
     Process,
 )
 from supervisor.core.supervision import Supervision
+from supervisor.core.ties import arrived
 
 #: (order, result, pid, epoch, origin, version, problem)
 Ended = Callable[[Order, str, str, int, Origin, int, str], None]
@@ -101,10 +103,12 @@ class Handoffs:
         context = self.context
         move.resend_at = context.now + context.config.resend
         revision = self.supervision.definition(process).revision
+        further, groups = process.ties.travelling(process.sworm) if process.ties is not None else ((), ())
         context.send(
             move.target,
             Prepare(process.sworm, process.name, move.epoch, process.pid, process.spec, move.state, move.stateful,
-                    process.restarts, max(process.majority, move.majority), revision, process.claim),
+                    process.restarts, max(process.majority, move.majority), revision, process.claim,
+                    further, groups),
         )  # fmt: skip
 
     def on_prepared(self, sender: Origin, message: Prepared) -> None:
@@ -203,6 +207,7 @@ class Handoffs:
         process = context.new_process(*slot, message.spec, message.epoch, message.claim, message.majority)
         process.phase, process.prepare, process.source = PREPARING, message, sender
         process.restarts = message.restarts
+        process.ties = arrived(*slot, message.further, message.groups)
         self.targets[slot] = process
         context.start_worker(process, message.state, message.stateful)
 
@@ -249,7 +254,7 @@ class Handoffs:
             process.sworm, process.name, process.spec, process.epoch, process.claim, process.majority
         )
         fresh.phase, fresh.prepare, fresh.source, fresh.wanted = PREPARING, process.prepare, process.source, True
-        fresh.restarts = process.restarts + 1
+        fresh.restarts, fresh.ties = process.restarts + 1, process.ties
         self.context.out.append(BounceGate(process.serial, ""))
         process.enter(ENDED)
         self.context.processes.pop(process.serial, None)
@@ -279,6 +284,8 @@ class Handoffs:
         slot = (process.sworm, process.name)
         self.targets.pop(slot, None)
         process.enter(RUNNING)
+        if process.ties is not None and process.prepare is not None:
+            keep_held(context, process, process.prepare.pid)
         process.prepare = None
         version = context.list_process(process)
         context.out.append(OpenGate(process.serial))

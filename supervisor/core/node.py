@@ -52,6 +52,7 @@ from supervisor.core.events import (
     WorkerStarted,
 )
 from supervisor.core.handoff import Handoffs
+from supervisor.core.naming import JOIN, LEAVE, Naming
 from supervisor.core.orders import Orders
 from supervisor.core.placement import Placement
 from supervisor.core.spec import Definition
@@ -70,8 +71,9 @@ class Node:
         self.asks = Asks(context)
         self.arbiter = Arbiter(context, self.supervision)
         self.handoffs = Handoffs(context, self.supervision)
-        self.orders = Orders(context, self.supervision, self.handoffs)
-        self.conflicts = Conflicts(context, self.supervision, self.handoffs)
+        self.naming = Naming(context)
+        self.orders = Orders(context, self.supervision, self.handoffs, self.naming)
+        self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
         self.drain = Drain(context, self.asks, self.handoffs.refuse_targets)
         self._definitions = Definitions(context)
         self._judged = -1
@@ -95,7 +97,7 @@ class Node:
             Joined: self._member_event,
         }
         self._messages: dict[type[Any], Callable[[Origin, Any], None]] = {
-            Claim: self.arbiter.receive,
+            Claim: self._claimed,
             Verdict: lambda sender, message: self.asks.on_verdict(message),
             Order: self.orders.receive,
             OrderDone: lambda sender, message: self.arbiter.on_order_done(message),
@@ -138,6 +140,12 @@ class Node:
             if peer is not None:
                 peer.heard = self.context.now
                 handler(event.origin, message)
+
+    def _claimed(self, sender: Origin, claim: Claim) -> None:
+        if claim.kind in (JOIN, LEAVE):
+            self.naming.receive(sender, claim)
+        else:
+            self.arbiter.receive(sender, claim)
 
     def _state_taken(self, event: StateTaken) -> None:
         self.handoffs.state_taken(event.serial, event.state, event.stateful, event.problem)

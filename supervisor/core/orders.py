@@ -10,20 +10,20 @@ from registry.core.ids import Origin
 from registry.core.messages import Order, OrderDone
 from supervisor.core.context import Context
 from supervisor.core.handoff import Handoffs
-from supervisor.core.process import FAILED_PHASE, FREEZING, OFFERING, RUNNING, STARTING, WAITING, Process
+from supervisor.core.naming import SETTLED, Naming
+from supervisor.core.process import FREEZING, OFFERING, STARTING, Process
 from supervisor.core.supervision import Supervision
 
 #: Answers remembered for orders that are given again.
 MAX_ANSWERS = 4_096
 
-SETTLED = frozenset({RUNNING, STARTING, WAITING, FAILED_PHASE})
-
 
 class Orders:
     """Carries out what arbiters tell this host."""
 
-    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs) -> None:
+    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs, naming: Naming) -> None:
         self.context = context
+        self.naming = naming
         self.supervision = supervision
         self.handoffs = handoffs
         self.underway: dict[str, Origin] = {}
@@ -38,17 +38,38 @@ class Orders:
             return
         if order.id in self.underway or order.deadline <= context.now * 1000:
             return
-        process = context.hosted.get((order.sworm, order.name))
+        slot = (order.sworm, order.name)
+        process = context.hosted.get(slot) or context.further.get(slot)
         if order.view != context.member.view.id:
             context.send(sender, OrderDone(order.id, "retry", "", 0, "", 0))
             return
         self.underway[order.id] = sender
-        if process is None or (order.pid and order.pid != process.pid):
+        if order.kind == "name":
+            self._name(order)
+        elif process is None or (order.pid and order.pid != process.pid):
             self._answer(order, "not_registered", process)
+        elif context.further.get(slot) is process:
+            self._unname(order, process)
         elif order.kind == "move":
             self._move(order, process)
         else:
             self._stop(order, process)
+
+    def _name(self, order: Order) -> None:
+        result = self.naming.name(order)
+        if result == "retry":
+            self._retry(order)
+        else:
+            slot = (order.sworm, order.name)
+            self._answer(order, result, self.context.further.get(slot) or self.context.hosted.get(slot))
+
+    def _unname(self, order: Order, process: Process) -> None:
+        """Take a further name away; whatever else is asked of one is asked of the process by its own name."""
+        if process.phase not in SETTLED or order.kind != "unregister":
+            self._retry(order)
+            return
+        self.context.erase_further(process, order.sworm, order.name)
+        self._answer(order, "done", process)
 
     def _stop(self, order: Order, process: Process) -> None:
         if process.phase in (FREEZING, OFFERING):

@@ -19,6 +19,7 @@ from registry.core.messages import Order, Prepare
 from registry.core.names import FAILED, HANDING_OFF, MOVED, RESTARTING, Registration, Spec
 from registry.core.names import RUNNING as SHOWN_RUNNING
 from registry.core.names import STARTING as SHOWN_STARTING
+from supervisor.core.ties import Ties
 
 STARTING = "starting"
 RUNNING = "running"
@@ -91,6 +92,7 @@ class Process:
     prepare: Prepare | None = None  #: target of a handoff: kept until it opened
     source: Origin = ""
     wanted: bool = False  #: target: committed, to be opened as soon as it is ready
+    ties: Ties | None = None  #: further names and groups; most processes have none
 
     def enter(self, phase: str) -> None:
         """Change the phase, or raise `IllegalPhase`."""

@@ -27,6 +27,7 @@ from supervisor.core.process import (
     Process,
 )
 from supervisor.core.spec import Definition
+from supervisor.core.ties import Ties
 
 #: (started, code, detail): code and detail say why it did not start.
 Started = Callable[[Process, bool, str, str], None]
@@ -51,11 +52,11 @@ class Supervision:
 
     def launch(
         self, sworm: str, name: str, spec: Spec, epoch: int, claim: str, majority: int, then: Started | None = None,
-        restarts: int = 0,
+        restarts: int = 0, ties: Ties | None = None,
     ) -> Process:  # fmt: skip
         """List a new process and start its worker; `then` hears how the first start went."""
         process = self.context.new_process(sworm, name, spec, epoch, claim, majority)
-        process.restarts = restarts
+        process.restarts, process.ties = restarts, ties
         self.context.list_process(process)
         if then:
             self.after_start[process.serial] = then
@@ -133,6 +134,7 @@ class Supervision:
         definition = self.definition(process)
         verdict = after_exit(definition, normal, process.restarted_at, now)
         self.context.out.append(BounceGate(process.serial, ""))
+        self.context.end_guest_names(process)
         if not normal:
             self.context.report("crashed", process, detail)
         if verdict == RESTART:
@@ -171,9 +173,12 @@ class Supervision:
         if not forgive:
             earlier = recent(self.definition(process), process.restarted_at, context.now)
             fresh.restarted_at = (*earlier, context.now)
+        context.end_guest_names(process)
+        if process.ties is not None:
+            fresh.ties = process.ties.renewed(process.sworm, lambda name: context.new_epoch(process.sworm, name))
         process.enter(ENDED)
         context.processes.pop(process.serial, None)
-        context.list_process(fresh)
+        context.list_process(fresh, process)
         context.start_worker(fresh)
         return fresh
 

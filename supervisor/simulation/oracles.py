@@ -10,8 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from registry.core.directory import LEFT
-from registry.core.ids import Origin
+from registry.core.ids import Origin, pid_of
 from registry.core.messages import DIRECTORY
+from registry.core.names import GROUP, Registration
+from registry.core.replica import Replica
 from supervisor.core.events import Drained, Effect, StartWorker
 from supervisor.core.gate import OPEN
 from supervisor.core.process import LISTED
@@ -29,6 +31,7 @@ INVARIANTS = {
     "drained-is-empty": "a drain that says done leaves no process",
     "handoff-keeps-state": "a handoff loses no acknowledged change",
     "views-agree": "after a heal all nodes agree on one view and hold the same copies",
+    "ties-follow": "further names and groups stand with their process and nowhere else",
     "one-accepts": "without faults at most one process of a name accepts messages at any moment",
 }
 
@@ -142,8 +145,47 @@ def check_processes(world: World) -> None:
     for host in live[:1]:
         for sworm, replica in host.node.replicas.items():
             for name, located in replica.index.items():
-                if located.entry.state != "failed" and (sworm, name) not in running:
+                own = located.entry.of or name
+                if located.entry.state != "failed" and (sworm, own) not in running:
                     raise broken("runs-is-registered", f"{name} is registered as {located.pid} and does not run")
+
+
+def check_ties(world: World) -> None:
+    """Every further name and every membership is of a listed process, is known to its host, and the other way."""
+    live = [host for host in world.live() if host.node.member.record.status != LEFT]
+    for host in live:
+        context = host.node.context
+        said: set[tuple[str, str, str, str]] = set()
+        for sworm, replica in host.node.replicas.items():
+            for key, value in replica.copy(host.origin).entries.items():
+                if isinstance(key, str):
+                    if value.of:
+                        said.add((sworm, "name", key, pid_of(host.origin, value.serial)))
+                        _check_further(replica, key, value)
+                elif key[0] == GROUP:
+                    said.add((sworm, "group", key[1], key[2]))
+                    _check_member(replica, key, value)
+        tied = {
+            (sworm, what, name, process.pid)
+            for process in context.hosted.values() if process.ties is not None
+            for what, slots in (("name", process.ties.names), ("group", process.ties.groups))
+            for sworm, name in slots
+        }  # fmt: skip
+        if said != tied:
+            raise broken("ties-follow", f"{host.origin} says {sorted(said - tied)} and keeps {sorted(tied - said)}")
+        if any(context.hosted.get((p.sworm, p.name)) is not p for p in context.further.values()):
+            raise broken("ties-follow", f"{host.origin} keeps further names of what it does not list")
+
+
+def _check_further(replica: Replica, name: str, entry: Registration) -> None:
+    further, own = replica.index.get(name), replica.index.get(entry.of)
+    if further is None or own is None or further.pid != own.pid or further.entry.state != own.entry.state:
+        raise broken("ties-follow", f"{name} is {further and further.pid}, {entry.of} is {own and own.pid}")
+
+
+def _check_member(replica: Replica, key: tuple[str, ...], name: str) -> None:
+    if (name, key[2]) not in replica.members(key[1]):
+        raise broken("ties-follow", f"{key[2]} is in {key[1]} and not what {name} stands for")
 
 
 def check_survival(world: World, expected: set[tuple[str, str]]) -> None:

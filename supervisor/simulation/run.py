@@ -50,6 +50,7 @@ class Run:
         self.acknowledged: set[tuple[str, str]] = set()
         self.doubtful: set[tuple[str, str]] = set()  #: names somebody tried to end, or whose last copies died together
         self.changes: dict[tuple[str, str], set[str]] = {}
+        self.further = [f"{name}'" for name in self.names[:6]]
         self.requests = 0
         self.crashed_at = -1e9
         if not self.gentle:
@@ -102,6 +103,7 @@ class Run:
         world.run(PEACE)
         oracles.check_agreement(world)
         oracles.check_processes(world)
+        oracles.check_ties(world)
         oracles.check_replies(world)
         oracles.check_survival(world, self.acknowledged - self.doubtful)
         if self.gentle:
@@ -117,6 +119,7 @@ class Run:
     def act(self) -> None:
         """Something happens."""
         peaceful = [self.register] * 6 + [self.increment] * 8 + [self.move, self.move, self.unregister]
+        peaceful += [self.name_further, self.join, self.join, self.leave, self.unname]
         rough = [self.crash, self.pause, self.cut, self.mend, self.mend, self.restart, self.worker_crash, self.flap]
         tidy = [self.drain, self.restart, self.cordon]
         self.random.choice(peaceful + tidy + ([] if self.gentle else rough))()
@@ -128,7 +131,7 @@ class Run:
 
     # --------------------------------------------------------------------------------------------------------- people
 
-    def ask(self, kind: str, name: str, to: str = "") -> str:
+    def ask(self, kind: str, name: str, to: str = "", pid: str = "", group: str = "") -> str:
         """Ask for a verb at any host."""
         host = self.any_host()
         if host is None:
@@ -136,8 +139,8 @@ class Run:
         self.requests += 1
         request = f"{kind}{self.requests}"
         deadline = self.world.now + host.skew + self.random.choice([0.5, 5.0])
-        spec = Spec("examples.counters:Counter") if kind == "register" else None
-        self.world.ask(host, Asked(request, kind, SWORM, name, deadline, request, spec, to=to))
+        spec = Spec("examples.counters:Counter") if kind == "register" and not pid else None
+        self.world.ask(host, Asked(request, kind, SWORM, name, deadline, request, spec, pid, to, group))
         return request
 
     def register(self) -> None:
@@ -174,6 +177,29 @@ class Run:
     def move(self) -> None:
         """Hand a process off."""
         self.ask("move", self.random.choice(self.names), self.random.choice(["", *self.nodes]))
+
+    def name_further(self) -> None:
+        """Give a process a further name, by the pid that some host believes it has; sometimes one that others use."""
+        host = self.any_host()
+        located = host.node.lookup(SWORM, self.random.choice(self.names)) if host else None
+        if located is not None:
+            name = self.random.choice(self.further if self.random.random() < 0.9 else self.names)
+            if name in self.names:
+                self.doubtful.add((SWORM, name))  # a further name has no spec: it may end with its process
+            self.ask("register", name, pid=located.pid)
+
+    def unname(self) -> None:
+        """Take a further name away."""
+        self.ask("unregister", self.random.choice(self.further))
+
+    def join(self) -> None:
+        """A process joins a group, by its name or by a further one."""
+        name = self.random.choice([*self.names, *self.further])
+        self.ask("join", name, group=self.random.choice(["odd", "even"]))
+
+    def leave(self) -> None:
+        """A process leaves a group."""
+        self.ask("leave", self.random.choice(self.names), group=self.random.choice(["odd", "even"]))
 
     def increment(self) -> None:
         """Change a counter where a node believes that it lives; acknowledged when its gate was open."""

@@ -427,6 +427,9 @@ class Cluster:
         first = listed[min(listed)]
         for name, found in listed.items():
             assert found == first, f"{name} sees {found}, {min(listed)} sees {first}"
+        further = self.further(min(self.nodes))
+        for name, own in further.items():
+            assert first[name] == first[own], f"{name} does not stand with {own}"
         running = {
             worker.start.name: worker.start.pid
             for r in self.nodes.values()
@@ -436,8 +439,18 @@ class Cluster:
         open_gates = [p for p in running for _ in self.where(p)]
         assert sorted(open_gates) == sorted(running), "a name runs twice"
         failed = {process for process, (_, state) in first.items() if state == "failed"}
-        assert running == {process: pid for process, (pid, _) in first.items() if process not in failed}
-        return len(first)
+        own = {process: pid for process, (pid, _) in first.items() if process not in further}
+        assert running == {process: pid for process, pid in own.items() if process not in failed}
+        return len(own)
+
+    def further(self, name: str) -> dict[str, str]:
+        """Further names, as a node looks them up -> the own name of their process."""
+        replica = self.nodes[name].node.replicas.get(ROOMS)
+        return {n: best.entry.of for n, best in replica.index.items() if best.entry.of} if replica else {}
+
+    def members(self, name: str, group: str) -> list[tuple[str, str]]:
+        """Name and pid of a group's members, as a node reads them."""
+        return self.nodes[name].node.member.replica(ROOMS).members(group)
 
     def listed(self, name: str) -> dict[str, tuple[str, str]]:
         """What a node's lookups answer: name -> (pid, state)."""

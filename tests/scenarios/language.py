@@ -29,6 +29,9 @@ class Scenario:
             "unregister": lambda *words, **more: self.ask("unregister", *words, **more),
             "restart": lambda *words, **more: self.ask("restart", *words, **more),
             "move": self.move,
+            "name": self.name,
+            "join": self.join,
+            "leave": lambda *words, **more: self.join(*words, kind="leave", **more),
             "add": self.add,
             "crash": self.cluster.crash,
             "crash-worker": lambda name, process: self.cluster.end_worker(name, process, False, "ValueError: no"),
@@ -84,6 +87,15 @@ class Scenario:
         """`move n1 lobby n3`: somebody on n1 wants the lobby on n3."""
         self.ask("move", name, process, to=to, **more)
 
+    def name(self, name: str, further: str, process: str) -> None:
+        """`name n1 foyer lobby`: the process of the lobby shall be found as foyer too."""
+        best = self.cluster.nodes[name].node.lookup(ROOMS, process)
+        self.cluster.ask(name, "register", further, spec=None, pid=best.pid if best else "n0.1.1")
+
+    def join(self, name: str, process: str, group: str, kind: str = "join") -> None:
+        """`join n1 lobby public`: the lobby shall be a member of the group public; `leave` the other way."""
+        self.cluster.ask(name, kind, process, group=group)
+
     def add(self, process: str, by: str) -> list[str]:
         """`add lobby 5`: a message that raises the worker's number, sent as the first live node knows it."""
         return [self.cluster.send_to(process, int(by))]
@@ -113,7 +125,11 @@ class Scenario:
         replica = cluster.nodes[name].node.replicas.get(ROOMS)
         for process, best in sorted(replica.index.items()) if replica else ():
             doubt = " contested" if replica and process in replica.contested else ""
-            lines.append(f"{process}: {best.pid} epoch {best.entry.epoch} {best.entry.state}{doubt}")
+            of = f" of {best.entry.of}" if best.entry.of else ""
+            lines.append(f"{process}{of}: {best.pid} epoch {best.entry.epoch} {best.entry.state}{doubt}")
+        for group in sorted(replica.groups) if replica else ():
+            members = [member for member, _ in replica.members(group)] if replica else []
+            lines += [f"group {group}: {', '.join(members)}"] if members else []
         for worker in cluster.nodes[name].workers.values():
             if worker.running:
                 start = worker.start

@@ -24,6 +24,8 @@ def test_an_origin_and_a_pid_parse_back(node: str, incarnation: int, serial: int
     assert (ids.origin_of_pid(pid), ids.serial_of(pid)) == (origin, serial)
     assert ids.is_origin(origin)
     assert not ids.is_origin(pid)
+    assert ids.is_pid(pid)
+    assert not ids.is_pid(origin)
 
 
 @pytest.mark.parametrize("text", ["", "n1", "n1.", ".1", "N1.1", "n1.x", "n1.1.2", "n1.12345678901234567", 7, None])

@@ -304,4 +304,14 @@ def test_a_group_follows_its_processes() -> None:
     assert replica.members("all") == []
     replica.set_dead("n1.1", False)
     replica.drop("n1.1")
-    assert replica.groups == {}
+    assert (replica.groups, replica.joined) == ({}, {})
+
+
+def test_a_name_whose_groups_change_has_changed() -> None:
+    replica = Replica(SWORM)
+    replica.write("n1.1", {"lobby": registration(serial=1)})
+    replica.changed.clear()
+    for value in ("lobby", None):
+        replica.write("n1.1", {(GROUP, "all", "n1.1.1"): value})
+        assert replica.changed == {"lobby"}
+        replica.changed.clear()
