@@ -25,6 +25,9 @@ from registry.jsonable import jsonable
 #: (sworm, name)
 Key = tuple[str, str]
 
+#: (sworm, group, pid)
+Membership = tuple[str, str, str]
+
 #: A process as the live stream shows it. Arguments and meta may be long; they are read over REST when somebody looks.
 STREAM_COLUMNS = (
     "sworm", "name", "pid", "node", "epoch", "state", "target", "isolation", "groups", "restarts", "started_at",
@@ -124,6 +127,20 @@ def process_row(sworm: str, name: str, found: Located, groups: tuple[str, ...] =
     )
 
 
+def current_row(sworm: str, name: str, replica: Replica) -> ProcessRow | None:
+    """The row of a name as a replica has it now. A further name shows what runs under the own one, and no groups: those
+    stand with the name that was joined.
+    """
+    found = replica.index.get(name)
+    if found is None:
+        return None
+    own = replica.index.get(found.entry.of) if found.entry.of else None
+    if own is not None:
+        found = found._replace(entry=found.entry._replace(spec=own.entry.spec))
+    groups = tuple(group for group in replica.groups_of(found.pid) if replica.groups[group].get(found.pid) == name)
+    return process_row(sworm, name, found, groups)
+
+
 def node_status(member: MemberInfo) -> str:
     """A node's status in REST's words."""
     return "draining" if member.state == "alive" and member.record.status == DRAINING else member.state
@@ -164,6 +181,8 @@ class Batch:
     removed: list[Key] = field(default_factory=list)
     nodes: list[NodeRow] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)  #: nodes that an operator wants to see no more
+    joined: dict[Membership, str] = field(default_factory=dict)  #: {(sworm, group, pid): name}
+    left: set[Membership] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.upserts or self.removed or self.nodes or self.forgotten)
@@ -175,26 +194,29 @@ class Mirror:
     def __init__(self, processes: Iterable[ProcessRow] = (), nodes: Iterable[NodeRow] = ()) -> None:
         self.processes: dict[Key, ProcessRow] = {(row.sworm, row.name): row for row in processes}
         self.nodes: dict[str, NodeRow] = {row.name: row for row in nodes}
-        self._count: Counter[str] = Counter(row.node for row in self.processes.values())
+        self._names: Counter[tuple[str, str]] = Counter((row.node, row.pid) for row in self.processes.values())
+        self._count: Counter[str] = Counter(node for node, _ in self._names)  #: processes, however many names they have
 
     def compare(self, replicas: Mapping[str, Replica], names: Mapping[str, Iterable[str]]) -> Batch:
         """What must be written so that the rows of these names are as the replicas have them."""
         batch = Batch()
         for sworm, touched in names.items():
-            index = replicas[sworm].index if sworm in replicas and sworm != DIRECTORY else {}
+            replica = replicas.get(sworm) if sworm != DIRECTORY else None
             for name in touched:
-                self._compare_one(batch, (sworm, name), index.get(name))
+                self._compare_one(batch, (sworm, name), current_row(sworm, name, replica) if replica else None)
+        batch.left -= batch.joined.keys()
         return batch
 
-    def _compare_one(self, batch: Batch, key: Key, found: Located | None) -> None:
+    def _compare_one(self, batch: Batch, key: Key, row: ProcessRow | None) -> None:
         before = self.processes.get(key)
-        if found is None:
-            if before is not None:
-                batch.removed.append(key)
-            return
-        row = process_row(*key, found)
-        if row != before:
+        if row is None and before is not None:
+            batch.removed.append(key)
+        elif row is not None and row != before:
             batch.upserts.append(row)
+        was = {(before.sworm, group, before.pid) for group in before.groups} if before is not None else set()
+        now = {(row.sworm, group, row.pid) for group in row.groups} if row is not None else set()
+        batch.left |= was - now
+        batch.joined.update(dict.fromkeys(now - was, key[1]))
 
     def compare_all(self, replicas: Mapping[str, Replica]) -> Batch:
         """The same for every name, of the rows or of the replicas: the reconciliation."""
@@ -208,8 +230,7 @@ class Mirror:
 
         `left` is {node: incarnation} of those that left and are forgotten: a look may come too late to see them leave.
         """
-        count = self._count.copy()
-        self._recount(count, batch)
+        count = self._count + self._recount(batch)[1]
         rows = node_rows(members, count)
         for name, row in self.nodes.items():
             if name not in rows:  # every copy is here, and none speaks of it any more: it ended unseen
@@ -218,15 +239,24 @@ class Mirror:
                 rows[name] = msgspec.structs.replace(row, status=status, processes=count.get(name, 0))
         batch.nodes = [row for name, row in rows.items() if row != self.nodes.get(name)]
 
-    def _recount(self, count: Counter[str], batch: Batch) -> None:
+    def _recount(self, batch: Batch) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+        """How a batch changes the number of names of each process, and of processes on each node."""
         gone = [self.processes.get(key) for key in batch.removed]
         gone += [self.processes.get((row.sworm, row.name)) for row in batch.upserts]
-        count.subtract(row.node for row in gone if row is not None)
-        count.update(row.node for row in batch.upserts)
+        names = Counter((row.node, row.pid) for row in batch.upserts)
+        names.subtract((row.node, row.pid) for row in gone if row is not None)
+        count: Counter[str] = Counter()
+        for key, change in names.items():
+            count[key[0]] += (self._names[key] + change > 0) - (self._names[key] > 0)
+        return names, count
 
     def written(self, batch: Batch) -> None:
         """The batch was committed."""
-        self._recount(self._count, batch)
+        names, count = self._recount(batch)
+        self._count.update(count)
+        self._names.update(names)
+        for gone in [process for process in names if self._names[process] <= 0]:
+            del self._names[gone]
         for key in batch.removed:
             self.processes.pop(key, None)
         for row in batch.upserts:

@@ -225,6 +225,11 @@ def _parts(rows: Batch) -> list[tuple[str, list[Any]]]:
         parts.append((statements.REMOVE_PROCESSES, [_json(rows.removed)]))
     if rows.upserts:
         parts.append((statements.UPSERT_PROCESSES, [_json(rows.upserts)]))
+    if rows.left:
+        parts.append((statements.LEAVE_GROUPS, [_json(sorted(rows.left))]))
+    if rows.joined:
+        joined = [(*membership, name) for membership, name in rows.joined.items()]
+        parts.append((statements.JOIN_GROUPS, [_json(joined)]))
     if rows.nodes:
         parts.append((statements.UPSERT_NODES, [_json(rows.nodes)]))
     if rows.forgotten:

@@ -87,6 +87,20 @@ REMOVE_PROCESSES = """
         SELECT taken.before + 1, gone.sworm, gone.name FROM taken, gone)
 """
 
+LEAVE_GROUPS = """
+    left_groups AS (
+        DELETE FROM registry_membership AS row USING taken, json_array_elements(%s::json) AS item
+        WHERE row.sworm = item->>0 AND row."group" = item->>1 AND row.pid = item->>2)
+"""
+
+JOIN_GROUPS = """
+    joined_groups AS (
+        INSERT INTO registry_membership (sworm, "group", pid, name, revision)
+        SELECT item->>0, item->>1, item->>2, item->>3, taken.before + 1
+        FROM taken, json_array_elements(%s::json) AS item
+        ON CONFLICT (sworm, "group", pid) DO UPDATE SET name = excluded.name, revision = excluded.revision)
+"""
+
 UPSERT_NODES = """
     seen AS (
     INSERT INTO registry_node AS held (name, incarnation, status, cordoned, url, labels, capacity, sworms, processes,

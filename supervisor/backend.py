@@ -34,9 +34,9 @@ class Registered(NamedTuple):
 class Backend(Protocol):
     """The verbs. Every waiting one ends within its time-out (seconds) in a result or an error of `supervisor.errors`.
 
-    Guarantees: `whereis`, `registered` and `cast` return at once and never wait for another node. `call` and `cast`
-    keep the order of one caller's messages to one name. Errors are raised, never returned. Duties of a caller: values
-    are MessagePack values; they are copied before they reach a worker.
+    Guarantees: `whereis`, `registered`, `members`, `cast` and `publish` return at once, without another node. `call`
+    and `cast` keep the order of one caller's messages to one name. Errors are raised, never returned. Duties of a
+    caller: values are MessagePack values; they are copied before they reach a worker.
     """
 
     async def register(self, definition: Definition, name: str, spec: Spec, timeout: float) -> Registered:
@@ -44,6 +44,10 @@ class Backend(Protocol):
 
         The definition serves where the sworm has no row yet. Raises `StartError` and its kin, `Refused`, `NoAnswer`.
         """
+        ...
+
+    async def give_name(self, definition: Definition, name: str, pid: Pid, timeout: float) -> bool:
+        """Give a running process a further name; False: it is taken. Raises `NotRegistered`, `Refused`, `NoAnswer`."""
         ...
 
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
@@ -64,6 +68,28 @@ class Backend(Protocol):
 
     def cast(self, sworm: str, name: str, message: Any) -> None:
         """Send a message at most once and do not wait. Raises `NotRegistered` when the name is unknown here."""
+        ...
+
+    async def join(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """Put the process of a name, or of a pid (the other is empty), into a group. Raises `NotRegistered`,
+        `NoAnswer`.
+        """
+        ...
+
+    async def leave(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """Take it out again. Raises as `join`."""
+        ...
+
+    def members(self, sworm: str, group: str) -> list[tuple[str, Pid]]:
+        """Name and pid of each member, as known here, by name."""
+        ...
+
+    def publish(self, sworm: str, group: str, message: Any) -> None:
+        """Send a message to each member known here, at most once, and do not wait."""
+        ...
+
+    async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
+        """Call each member known here: {name: reply, or the `SwormError` instead of it}."""
         ...
 
     async def restart(self, sworm: str, name: str, timeout: float) -> None:

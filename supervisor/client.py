@@ -39,7 +39,7 @@ READ_BATCH = 100
 NOT_BEGUN = frozenset({"other_incarnation", "too_late", "stopping", "busy"})
 
 #: Verbs that must not run twice: another node is asked only when the one before certainly did not begin.
-ONCE = frozenset({"call", "cast"})
+ONCE = frozenset({"call", "cast", "publish", "multi_call"})
 
 #: Most nodes that `ask_any` tries for one command.
 MOST_NODES = 3

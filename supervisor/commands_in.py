@@ -16,15 +16,17 @@ from typing import Any, Protocol
 
 from registry.core.events import Report
 from registry.core.ids import BadName, Origin, check_name, check_slug, incarnation_of, node_of
-from supervisor.command import BadCommand, Batch, Command, outcome, refusal, word_of
+from registry.core.names import Located
+from supervisor.command import BadCommand, Batch, Command, outcome, refusal
 from supervisor.core.events import Asked, CordonAsked, Defined, Reply
 from supervisor.core.node import Node
 from supervisor.core.spec import Definition
 from supervisor.errors import CallTimeout, SwormError
-from supervisor.items import process_item, registration_result, spec_of
-from supervisor.local import error_of
+from supervisor.group_commands import GroupCommands
+from supervisor.items import process_item, spec_of
 from supervisor.outbox import Outbox
 from supervisor.tasks import Payload
+from supervisor.wishes import wish
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Incoming:
             "uncordon": lambda command: self._cordon(command, on=False),
             "define": lambda command: command.done({"revision": command.revision}),
             "ping": self._ping,
+            **GroupCommands(owner, self._spawn).verbs,
         }
 
     def take(self, payload: Payload) -> None:
@@ -197,20 +200,7 @@ class Incoming:
     # ----------------------------------------------------------------------------------------- other wishes of a name
 
     def _ask(self, command: Command, kind: str, to: str = "") -> None:
-        node, request = self._owner.node, f"c/{command.id}"
-        claim = str(command.fields.get("claim") or request)
-        pid = str(command.fields.get("pid") or "")
-
-        def then(reply: Reply) -> None:
-            error = error_of(reply)
-            if error is not None:
-                command.refuse(word_of(reply, error), error.detail)
-            else:
-                command.done(registration_result(node, command.sworm, command.name, reply))
-
-        self._owner.expect(request, then)
-        deadline, name = command.deadline, check_name(command.name)
-        self._owner.enter(Asked(request, kind, command.sworm, name, deadline, claim, pid=pid, to=to))
+        wish(self._owner, command, kind, command.name, pid=str(command.fields.get("pid") or ""), to=to)
 
     def _handoff(self, command: Command) -> None:
         to = command.fields.get("to")
@@ -265,12 +255,20 @@ class Incoming:
         if found is None:
             command.refuse("not_registered", f"no process {command.name!r} is registered in {command.sworm}")
         else:
-            command.done(process_item(command.sworm, command.name, found))
+            groups = self._groups(command.sworm, command.name, found)
+            command.done(process_item(command.sworm, command.name, found, groups))
 
     def _list(self, command: Command) -> None:
         replica = self._owner.node.replicas.get(command.sworm)
         names = list(replica.index.items()) if replica is not None else []
-        command.done({"items": [process_item(command.sworm, name, found) for name, found in names]})
+        items = [
+            process_item(command.sworm, name, found, self._groups(command.sworm, name, found)) for name, found in names
+        ]
+        command.done({"items": items})
+
+    def _groups(self, sworm: str, name: str, found: Located) -> list[str]:
+        replica = self._owner.node.replicas[sworm]
+        return [group for group in replica.groups_of(found.pid) if replica.groups[group][found.pid] == name]
 
     def _ping(self, command: Command) -> None:
         node = self._owner.node

@@ -21,7 +21,7 @@ from django.db import connection
 from registry.auth import Principal
 from registry.core.ids import Pid
 from registry.core.names import Spec
-from registry.models import Process, Sworm
+from registry.models import Membership, Process, Sworm
 from registry.models.definition import WIRE_FIELDS
 from registry.observed import wait_observed
 from registry.problems import Problem
@@ -30,6 +30,7 @@ from supervisor.backend import Registered, Result
 from supervisor.client import Answer, Asked, default_client
 from supervisor.core.spec import Definition
 from supervisor.errors import AlreadyStarted, BadDefinition, NoAnswer, NoNode, SwormError, UnknownSworm, from_code
+from supervisor.replies import from_wire
 from supervisor.workers.values import unpack, unpack_arguments
 
 Read = TypeVar("Read")
@@ -37,6 +38,9 @@ Arguments = ParamSpec("Arguments")
 
 #: Who wrote a definition that came from a class.
 OURSELVES = Principal("code", frozenset())
+
+#: Seconds that the answer to a call of a whole group may be on its way beyond the calls' own time-out.
+SLACK = 1.0
 
 #: Fields of a definition that a class gives.
 _WRITTEN = tuple(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted"))
@@ -61,6 +65,14 @@ class DjangoBackend:
             raise _error(answer)
         return Registered(answer.result["pid"], not answer.ok)
 
+    async def give_name(self, definition: Definition, name: str, pid: Pid, timeout: float) -> bool:
+        """See `Backend.give_name`."""
+        deadline = time.time() + timeout
+        row = await _queried(row_of, definition)
+        result = _certain(await self._ask(row, None, "give_name", deadline, name=name, pid=pid))
+        await self._shown(row, result, deadline)
+        return not result["already"]
+
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.unregister`."""
         await self._wish(sworm, "unregister", timeout, name=name)
@@ -84,6 +96,30 @@ class DjangoBackend:
     def cast(self, sworm: str, name: str, message: Any) -> None:
         """See `Backend.cast`; handed to the broker, whether an agent takes it is not asked."""
         _read(lambda: _cast(sworm, name, message))
+
+    async def join(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.join`."""
+        await self._wish(sworm, "join", timeout, group=group, name=name, pid=pid)
+
+    async def leave(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.leave`."""
+        await self._wish(sworm, "leave", timeout, group=group, name=name, pid=pid)
+
+    def members(self, sworm: str, group: str) -> list[tuple[str, Pid]]:
+        """See `Backend.members`; as the read model shows it."""
+        rows = Membership.objects.filter(sworm=sworm, group=group).order_by("name")
+        return _read(lambda: list(rows.values_list("name", "pid")))
+
+    def publish(self, sworm: str, group: str, message: Any) -> None:
+        """See `Backend.publish`; handed to the broker, whether an agent takes it is not asked."""
+        _read(lambda: _publish(sworm, group, message))
+
+    async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
+        """See `Backend.multi_call`."""
+        deadline = time.time() + timeout + SLACK
+        row = await _queried(known_row, sworm)
+        asked = {"group": group, "message": message, "timeout_ms": max(1, math.floor(timeout * 1000))}
+        return from_wire(_certain(await self._ask(row, None, "multi_call", deadline, **asked)))
 
     async def restart(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.restart`."""
@@ -165,6 +201,16 @@ def _cast(sworm: str, name: str, message: Any) -> None:
         raise NoNode(str(problem)) from None
     fields = {"sworm": row.name, "name": name, "message": message}
     default_client().tell(node, incarnation, "cast", deadline=time.time() + commands.SHORT, **fields)
+
+
+def _publish(sworm: str, group: str, message: Any) -> None:
+    row = known_row(sworm)
+    try:
+        node, incarnation = commands.nodes_for(sworm)[0]
+    except Problem as problem:
+        raise NoNode(str(problem)) from None
+    fields = {"sworm": row.name, "group": group, "message": message}
+    default_client().tell(node, incarnation, "publish", deadline=time.time() + commands.SHORT, **fields)
 
 
 def _read(query: Callable[[], Read]) -> Read:

@@ -6,6 +6,7 @@ they came and are decoded here once, for people.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from registry.core.ids import node_of
@@ -46,7 +47,7 @@ def shown_state(found: Located) -> str:
     return HANDING_OFF if found.entry.state == MOVED else found.entry.state
 
 
-def process_item(sworm: str, name: str, found: Located) -> dict[str, Any]:
+def process_item(sworm: str, name: str, found: Located, groups: Sequence[str] = ()) -> dict[str, Any]:
     """A process as GET shows it, with the version of the replica that says so."""
     entry, spec = found.entry, found.entry.spec or Spec("")
     args, kwargs = unpack_arguments(spec.args)
@@ -61,7 +62,7 @@ def process_item(sworm: str, name: str, found: Located) -> dict[str, Any]:
         "args": args,
         "kwargs": kwargs,
         "isolation": spec.isolation,
-        "groups": [],
+        "groups": list(groups),
         "meta": unpack(spec.meta) if spec.meta else {},
         "restarts": entry.restarts,
         "started_at": entry.started_at / 1000,

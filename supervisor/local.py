@@ -18,10 +18,12 @@ from registry.core.ids import Pid
 from registry.core.names import Spec
 from supervisor.backend import Registered, Result
 from supervisor.calls import Router
+from supervisor.casting import multi_call, publish
 from supervisor.core.events import Asked, Defined, Reply
 from supervisor.core.node import Node
 from supervisor.core.spec import Definition
 from supervisor.errors import NoAnswer, NotRegistered, Refused, SwormError, from_code
+from supervisor.workers.values import copied
 
 
 class Door(Protocol):
@@ -74,6 +76,13 @@ class LocalBackend:
         reply = await self._ask("register", definition.name, name, timeout, spec=spec)
         return Registered(reply.pid, reply.result == "already_started")
 
+    async def give_name(self, definition: Definition, name: str, pid: Pid, timeout: float) -> bool:
+        """See `Backend.give_name`."""
+        if definition.name not in self._node.definitions:
+            self._door.enter(Defined(definition))
+        reply = await self._ask("register", definition.name, name, timeout, pid=pid)
+        return reply.result == "started"
+
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.unregister`."""
         await self._ask("unregister", sworm, name, timeout)
@@ -105,6 +114,30 @@ class LocalBackend:
             raise NotRegistered(f"no process {name!r} is registered in {sworm}")
         self._loop.call_soon_threadsafe(self._router.cast, sworm, name, message)
 
+    async def join(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.join`."""
+        await self._ask("join", sworm, name, timeout, pid=pid, group=group)
+
+    async def leave(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.leave`."""
+        await self._ask("leave", sworm, name, timeout, pid=pid, group=group)
+
+    def members(self, sworm: str, group: str) -> list[tuple[str, Pid]]:
+        """See `Backend.members`."""
+        replica = self._node.replicas.get(sworm)
+        return replica.members(group) if replica is not None else []
+
+    def publish(self, sworm: str, group: str, message: Any) -> None:
+        """See `Backend.publish`."""
+        if threading.get_ident() == self._thread:
+            publish(self._router, self.members(sworm, group), sworm, message)
+        else:
+            self._loop.call_soon_threadsafe(publish, self._router, self.members(sworm, group), sworm, copied(message))
+
+    async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
+        """See `Backend.multi_call`."""
+        return await multi_call(self._router, self.members(sworm, group), sworm, message, timeout)
+
     async def restart(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.restart`."""
         await self._ask("restart", sworm, name, timeout)
@@ -121,11 +154,11 @@ class LocalBackend:
         return asyncio.run_coroutine_threadsafe(verb, self._loop).result()
 
     async def _ask(
-        self, kind: str, sworm: str, name: str, timeout: float, *, spec: Spec | None = None, to: str = ""
+        self, kind: str, sworm: str, name: str, timeout: float, *, spec: Spec | None = None, **more: str
     ) -> Reply:
         request = f"/w/{next(self._numbers)}"  # with this incarnation before it, an id of its own in the whole cluster
         future = self._waiting[request] = self._loop.create_future()
-        asked = Asked(request, kind, sworm, name, time.time() + timeout, self._node.origin + request, spec, to=to)
+        asked = Asked(request, kind, sworm, name, time.time() + timeout, self._node.origin + request, spec, **more)
         try:
             self._door.enter(asked)
             reply: Reply = future.result() if future.done() else await future

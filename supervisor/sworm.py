@@ -10,13 +10,14 @@ backend of this process and mean the same in a worker, in a view and in a script
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from registry.core.ids import Pid, check_name
 from registry.core.names import Spec
 from supervisor.backend import DEFAULT_TIMEOUT, Registered, current_backend
 from supervisor.core.spec import ISOLATIONS, TRANSIENT, UNIFORM, Definition, check
 from supervisor.errors import AlreadyStarted, BadDefinition
+from supervisor.grouping import Grouped, SyncGrouped, check_pid, own_pid
 from supervisor.workers.values import pack, pack_arguments
 
 #: A worker: "module:identifier", or the class or function itself.
@@ -28,14 +29,17 @@ NOT_BUILT = ("constraints",)
 _FIELDS = tuple(field for field in Definition._fields if field not in ("name", "revision", "deleted"))
 
 
-class SyncVerbs:
+class SyncVerbs(SyncGrouped):
     """The awaitable verbs of a sworm, for callers without an event loop: views and scripts."""
 
-    __slots__ = ("_sworm",)
+    __slots__ = ()
+
+    _sworm: type[Sworm]
 
     def __init__(self, sworm: type[Sworm]) -> None:
         self._sworm = sworm
 
+    @overload
     def register_name(
         self,
         name: str,
@@ -46,9 +50,18 @@ class SyncVerbs:
         isolation: str = "",
         meta: Mapping[str, Any] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-    ) -> Pid:
+    ) -> Pid: ...
+
+    @overload
+    def register_name(self, name: str, *, pid: Pid | None = None, timeout: float = DEFAULT_TIMEOUT) -> bool: ...
+
+    def register_name(
+        self, name: str, target: Target | None = None, *args: Any, pid: Pid | None = None, **more: Any
+    ) -> Pid | bool:
         """`Sworm.register_name`, waited for."""
-        verb = self._sworm.register_name(name, target, args, kwargs, isolation=isolation, meta=meta, timeout=timeout)
+        if target is None and pid is None:
+            pid = own_pid()  # whoever waits may wait on another thread
+        verb: Coroutine[Any, Any, Pid | bool] = self._sworm._register_name(name, target, *args, pid=pid, **more)  # noqa: SLF001
         return current_backend().wait(verb)
 
     def whereis_or_register_name(
@@ -97,7 +110,7 @@ class SyncVerbs:
         current_backend().wait(self._sworm.handoff_name(name, to, timeout=timeout))
 
 
-class Sworm:
+class Sworm(Grouped):
     """A named pool of processes. Derive from it; the class attributes are the first definition.
 
     `name` is the class's name in lower case unless given. Once PostgreSQL has a row of that name, the row wins. Raises
@@ -135,8 +148,9 @@ class Sworm:
 
     # ------------------------------------------------------------------------------------------------- registrations
 
+    @overload
     @classmethod
-    async def register_name(
+    def register_name(
         cls,
         name: str,
         target: Target,
@@ -146,14 +160,53 @@ class Sworm:
         isolation: str = "",
         meta: Mapping[str, Any] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-    ) -> Pid:
-        """Start a worker under a name, somewhere in the cluster; returns its pid once it has started.
+    ) -> Coroutine[Any, Any, Pid]: ...
 
-        `target` is "module:identifier" (or the class or function itself): a `Worker` class, a coroutine function, or a
-        plain function, called with `args` and `kwargs`. `meta` is shown with the process and means nothing to Sworm.
+    @overload
+    @classmethod
+    def register_name(
+        cls, name: str, *, pid: Pid | None = None, timeout: float = DEFAULT_TIMEOUT
+    ) -> Coroutine[Any, Any, bool]: ...
+
+    @classmethod
+    def register_name(
+        cls, name: str, target: Target | None = None, *args: Any, pid: Pid | None = None, **more: Any
+    ) -> Coroutine[Any, Any, Pid | bool]:
+        """Start a worker under a name, or (without a target) give a name to a process that runs already.
+
+        **With a target**: start a worker, somewhere in the cluster; returns its pid once it has started. `target` is
+        "module:identifier" (or the class or function itself): a `Worker` class, a coroutine function, or a plain
+        function, called with `args` and `kwargs`. `meta` is shown with the process and means nothing to Sworm.
         `timeout` in seconds. Raises `AlreadyStarted` (with the pid), `StartError` with the worker's own error,
         `TargetNotAllowed`, `TargetNotFound`, `NoNode`, or `NoAnswer`: then it may have started.
+
+        **With a pid**, or with neither (then it is the worker that asks): returns True once the process has this name
+        too, False when the name is taken. A process of this sworm keeps the name through restarts and moves, and loses
+        it when it ends; for a process of another sworm the name ends with this incarnation of it. No process is ever
+        restarted because of such a name. Raises `NotRegistered` when no process has the pid, `NoAnswer`.
         """
+        return cls._register_name(name, target, *args, pid=pid, **more)
+
+    @classmethod
+    async def _register_name(
+        cls,
+        name: str,
+        target: Target | None = None,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        pid: Pid | None = None,
+        isolation: str = "",
+        meta: Mapping[str, Any] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Pid | bool:
+        if target is None:
+            if args or kwargs or isolation or meta:
+                raise ValueError("args, kwargs, isolation and meta belong to a target; a process that runs has its own")
+            pid = own_pid() if pid is None else check_pid(pid)
+            return await current_backend().give_name(cls._definition, check_name(name), pid, timeout)
+        if pid is not None:
+            raise ValueError("a name is for a target to start or for a pid that runs, not for both")
         found = await cls._register(name, target, args, kwargs, isolation, meta, timeout)
         if found.already:
             raise AlreadyStarted(found.pid)
@@ -197,7 +250,10 @@ class Sworm:
 
     @classmethod
     async def unregister_name(cls, name: str, *, timeout: float = DEFAULT_TIMEOUT) -> None:
-        """Stop the process of a name and end the name. Raises `NotRegistered`, `NoAnswer`."""
+        """Stop the process of a name and end all its names; of a further name: end that name only.
+
+        Raises `NotRegistered`, `NoAnswer`.
+        """
         await current_backend().unregister(cls.name, name, timeout)
 
     @classmethod

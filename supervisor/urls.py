@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from registry.api import paths
+from supervisor.api.groups import Groups, Member, MultiCall, OneGroup, Publish
 from supervisor.api.messages import CallProcess, CastProcess, HandoffProcess, RestartProcess
 from supervisor.api.nodes import Cordon, DrainNode, Nodes, OneNode, Uncordon
 from supervisor.api.operations import CancelOperation, OneOperation, Operations
@@ -17,6 +18,7 @@ from supervisor.api.sworms import OneSworm, Sworms
 paths.register()
 
 _PROCESSES = "sworms/<sworm:sworm>/processes"
+_GROUPS = "sworms/<sworm:sworm>/groups"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sworms", Sworms.as_view()),
@@ -28,6 +30,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PROCESSES}/<name:name>/cast", CastProcess.as_view()),
     path(f"{_PROCESSES}/<name:name>/restart", RestartProcess.as_view()),
     path(f"{_PROCESSES}/<name:name>/handoff", HandoffProcess.as_view()),
+    path(_GROUPS, Groups.as_view()),
+    path(f"{_GROUPS}/<name:group>", OneGroup.as_view()),
+    path(f"{_GROUPS}/<name:group>/members/<name:name>", Member.as_view()),
+    path(f"{_GROUPS}/<name:group>/publish", Publish.as_view()),
+    path(f"{_GROUPS}/<name:group>/multi_call", MultiCall.as_view()),
     path("nodes", Nodes.as_view()),
     path("nodes/<node:node>", OneNode.as_view()),
     path("nodes/<node:node>/drain", DrainNode.as_view()),

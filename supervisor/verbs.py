@@ -73,6 +73,11 @@ def call(row: Sworm, name: str, message: Any, timeout: float) -> Any:
         if problem.code == "no_answer":
             raise Problem("call_timeout", problem.detail) from None
         raise
+    return sayable(reply)
+
+
+def sayable(reply: Any) -> Any:
+    """A reply unchanged. Raises `not_json` when JSON cannot say it."""
     if has_bytes(reply) or _has_odd_floats(reply):
         raise Problem("not_json")
     return reply

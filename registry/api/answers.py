@@ -82,6 +82,40 @@ class BatchResults(msgspec.Struct):
     results: list[BatchResult]
 
 
+class Group(msgspec.Struct):
+    """A group, with the names of its members."""
+
+    sworm: str
+    name: str
+    size: int
+    members: list[str]
+
+
+class GroupMembers(msgspec.Struct):
+    """One group: `items` is a page of what runs, `members` are the names of that page."""
+
+    sworm: str
+    name: str
+    members: list[str]
+    items: list[Process]
+    next_cursor: str | None
+    revision: int
+
+
+class MemberReply(msgspec.Struct):
+    """One member's reply, or the problem instead of it."""
+
+    name: str
+    reply: Any = None
+    problem: Problem | None = None
+
+
+class Replies(msgspec.Struct):
+    """What a group's members replied."""
+
+    replies: list[MemberReply]
+
+
 class Reply(msgspec.Struct):
     """A worker's reply."""
 
@@ -207,5 +241,6 @@ class Token(msgspec.Struct):
 
 
 ALL = (
-    Sworm, Process, Problem, BatchResults, Reply, Accepted, Moves, Node, Operation, Replica, Event, AuditEntry, Token,
+    Sworm, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node, Operation,
+    Replica, Event, AuditEntry, Token,
 )  # fmt: skip

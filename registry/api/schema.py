@@ -48,6 +48,7 @@ ALWAYS = ("unauthorized", "forbidden", "database_unavailable")
 _PATH = {
     "sworm": "Name of a sworm.",
     "name": "Name of a process, percent-encoded, slashes too.",
+    "group": "Name of a group, percent-encoded, slashes too.",
     "node": "Name of a node.",
 }
 _HEADERS = {

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-#: Epochs of different nodes differ in their remainder by this number: two sides of a split never give out one epoch.
+#: Epochs of different origins differ in their remainder by this number: two sides of a split never give out one epoch,
+#: nor does a node whose clock was set back when it started again.
 SLOTS = 4_096
 
 
 class Clock:
-    """The clock of one node."""
+    """The clock of one origin."""
 
     __slots__ = ("_last", "_slot", "max_skew")
 
-    def __init__(self, max_skew: float, node: str = "") -> None:
-        self._slot = int.from_bytes(blake2b(node.encode(), digest_size=2).digest(), "big") % SLOTS
+    def __init__(self, max_skew: float, origin: str = "") -> None:
+        self._slot = int.from_bytes(blake2b(origin.encode(), digest_size=2).digest(), "big") % SLOTS
         self.max_skew = int(max_skew * 1_000_000)  #: µs
         self._last = 0
 
@@ -38,8 +39,8 @@ class Clock:
     def epoch(self, now: float, above: int) -> int:
         """A fencing token for one name: larger than `above` and close to the time of day.
 
-        Being of this node's slot, it differs from what a node on the other side of a split gives out, unless their
-        names share a slot (1 pair in 4096; then the origin decides). It is no stamp: two names may have equal ones.
+        Being of this origin's slot, it differs from what one on the other side of a split gives out, unless they share
+        a slot (1 pair in 4096; then the origin decides). It is no stamp: two names may have equal ones.
         """
         least = max(self._last, int(now * 1_000_000), above + 1)
         return least + (self._slot - least) % SLOTS

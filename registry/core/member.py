@@ -96,7 +96,7 @@ class Member:
         self.node = node_of(origin)
         self.config = config
         self.timing = config.timing
-        self.clock = Clock(config.max_clock_skew, self.node)
+        self.clock = Clock(config.max_clock_skew, self.origin)
         self.repair = Replicator(origin, config.timing, self.piece_size)
         self.repair.refused = self.is_over
         self.replicas: dict[str, Replica] = self.repair.replicas

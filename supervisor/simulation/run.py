@@ -52,7 +52,7 @@ class Run:
         self.changes: dict[tuple[str, str], set[str]] = {}
         self.further = [f"{name}'" for name in self.names[:6]]
         self.requests = 0
-        self.crashed_at = -1e9
+        self.crashed_at = self.mended_at = -1e9
         if not self.gentle:
             faults = world.faults
             faults.loss = self.random.choice([0.0, 0.01, 0.1])
@@ -226,7 +226,8 @@ class Run:
         live = self.world.live()
         if len(live) < 2:
             return
-        if self.world.now - self.crashed_at < 6.0 or self.world.cut or self.world.faults.loss:
+        apart = self.world.cut or self.world.now - self.mended_at < 6.0
+        if self.world.now - self.crashed_at < 6.0 or apart or self.world.faults.loss:
             self.doubtful.update((SWORM, name) for name in self.names)
         self.crashed_at = self.world.now
         host = self.random.choice(live)
@@ -281,7 +282,9 @@ class Run:
         self.world.partition(one, set(self.nodes) - one, both_ways=self.random.random() < 0.7)
 
     def mend(self) -> None:
-        """Heal all cuts."""
+        """Heal all cuts; it takes a while until everybody has copies again."""
+        if self.world.cut:
+            self.mended_at = self.world.now
         self.world.heal()
 
     def flap(self) -> None:

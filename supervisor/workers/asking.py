@@ -19,6 +19,7 @@ from registry.core.names import Spec
 from supervisor.backend import Backend, Registered, Result
 from supervisor.core.spec import Definition
 from supervisor.errors import Deadlock, NoAnswer, SwormError
+from supervisor.replies import from_wire, wire_replies
 from supervisor.workers.scope import current_executor
 
 #: Seconds for a verb that has no time-out of its own, and beyond the one of a verb that has.
@@ -44,6 +45,24 @@ async def answer(backend: Backend, verb: str, arguments: list[Any]) -> Any:
             return await backend.restart(sworm, name, timeout)
         case "handoff", [sworm, name, to, timeout]:
             return await backend.handoff(sworm, name, to, timeout)
+    return await _answer_tying(backend, verb, arguments)
+
+
+async def _answer_tying(backend: Backend, verb: str, arguments: list[Any]) -> Any:
+    """Further names and groups."""
+    match verb, arguments:
+        case "give_name", [definition, name, pid, timeout]:
+            return await backend.give_name(_definition(definition), name, pid, timeout)
+        case "join", [sworm, group, name, pid, timeout]:
+            return await backend.join(sworm, group, name, pid, timeout)
+        case "leave", [sworm, group, name, pid, timeout]:
+            return await backend.leave(sworm, group, name, pid, timeout)
+        case "members", [sworm, group]:
+            return backend.members(sworm, group)
+        case "publish", [sworm, group, message]:
+            return backend.publish(sworm, group, message)
+        case "multi_call", [sworm, group, message, timeout]:
+            return wire_replies(await backend.multi_call(sworm, group, message, timeout))
     raise SwormError(f"no such verb: {verb}")
 
 
@@ -55,9 +74,15 @@ def _definition(fields: list[Any]) -> Definition:
 class AskingBackend:
     """The backend inside a child."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[int, str, list[Any]], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        send: Callable[[int, str, list[Any]], None],
+        answer_to: Callable[[int, float], Any],
+    ) -> None:
         self.loop = loop
         self.send = send
+        self.answer_to = answer_to  #: blocks the loop's own thread for a read, which the agent answers at once
         self.thread = 0  #: id of the loop's thread
         self.numbers = itertools.count(1)
         self.waiting: dict[int, asyncio.Future[Any]] = {}
@@ -91,18 +116,22 @@ class AskingBackend:
         pid, already = await self._ask("register", [list(definition), name, list(spec), timeout], timeout)
         return Registered(pid, already)
 
+    async def give_name(self, definition: Definition, name: str, pid: Pid, timeout: float) -> bool:
+        """See `Backend.give_name`."""
+        return bool(await self._ask("give_name", [list(definition), name, pid, timeout], timeout))
+
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.unregister`."""
         await self._ask("unregister", [sworm, name, timeout], timeout)
 
     def whereis(self, sworm: str, name: str) -> Pid | None:
         """See `Backend.whereis`."""
-        found: Pid | None = self.wait(self._ask("whereis", [sworm, name], MARGIN))
+        found: Pid | None = self._read("whereis", [sworm, name])
         return found
 
     def registered(self, sworm: str) -> list[tuple[str, Pid]]:
         """See `Backend.registered`."""
-        return [(name, pid) for name, pid in self.wait(self._ask("registered", [sworm], MARGIN))]
+        return [(name, pid) for name, pid in self._read("registered", [sworm])]
 
     async def call(self, sworm: str, name: str, message: Any, timeout: float) -> Any:
         """See `Backend.call`."""
@@ -113,10 +142,44 @@ class AskingBackend:
 
     def cast(self, sworm: str, name: str, message: Any) -> None:
         """See `Backend.cast`."""
+        self._tell("cast", [sworm, name, message])
+
+    def _read(self, verb: str, arguments: list[Any]) -> Any:
+        """What the agent knows now, from whichever thread."""
+        if threading.get_ident() != self.thread:
+            return self.wait(self._ask(verb, arguments, MARGIN))
+        number = next(self.numbers)
+        self.send(number, verb, arguments)
+        try:
+            return self.answer_to(number, MARGIN)
+        except TimeoutError:
+            raise NoAnswer("the agent did not answer") from None
+
+    def _tell(self, verb: str, arguments: list[Any]) -> None:
         if threading.get_ident() == self.thread:
-            self.send(0, "cast", [sworm, name, message])
+            self.send(0, verb, arguments)
         else:
-            self.loop.call_soon_threadsafe(self.send, 0, "cast", [sworm, name, message])
+            self.loop.call_soon_threadsafe(self.send, 0, verb, arguments)
+
+    async def join(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.join`."""
+        await self._ask("join", [sworm, group, name, pid, timeout], timeout)
+
+    async def leave(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
+        """See `Backend.leave`."""
+        await self._ask("leave", [sworm, group, name, pid, timeout], timeout)
+
+    def members(self, sworm: str, group: str) -> list[tuple[str, Pid]]:
+        """See `Backend.members`."""
+        return [(name, pid) for name, pid in self._read("members", [sworm, group])]
+
+    def publish(self, sworm: str, group: str, message: Any) -> None:
+        """See `Backend.publish`."""
+        self._tell("publish", [sworm, group, message])
+
+    async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
+        """See `Backend.multi_call`."""
+        return from_wire(await self._ask("multi_call", [sworm, group, message, timeout], timeout))
 
     async def restart(self, sworm: str, name: str, timeout: float) -> None:
         """See `Backend.restart`."""

@@ -84,11 +84,25 @@ class Link:
         self.loop = loop
         self.context = contextvars.Context()
         self.pipe = Frames(self._receive, self._closed)
-        self.backend = AskingBackend(loop, lambda *fields: self.pipe.send(frames.ASK, *fields))
+        self.backend = AskingBackend(loop, lambda *fields: self.pipe.send(frames.ASK, *fields), self._answer_to)
         self.order: asyncio.Future[list[Any]] = loop.create_future()
         self.over: asyncio.Future[int] = loop.create_future()  #: exit status
         self.executor: Executor | None = None
         self.kind = ""
+
+    def _answer_to(self, number: int, timeout: float) -> Any:
+        """The answer to what was asked, waited for on the loop's own thread. Raises `TimeoutError`, `SwormError`."""
+
+        def is_meant(frame: list[Any]) -> bool:
+            return frame[0] in (frames.ANSWER, frames.REFUSAL) and frame[1] == number
+
+        try:
+            kind, _, *fields = self.pipe.wait_for(is_meant, timeout)
+        finally:
+            self.loop.call_soon(self.pipe.drain)
+        if kind == frames.REFUSAL:
+            raise from_code(*fields)
+        return fields[0]
 
     async def connect(self, pipe: socket.socket) -> None:
         """Take the pipe into the loop."""

@@ -7,6 +7,10 @@ agent starts the child from its own files. Frames of one direction arrive in ord
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -45,6 +49,7 @@ KINDS = (OBJECT, COROUTINE, FUNCTION)
 MAX_FRAME = 16 * 1024 * 1024
 
 _LENGTH = 4
+_READ = 65_536  #: bytes taken at once
 
 
 class BrokenFrame(Exception):
@@ -65,6 +70,7 @@ class Frames(asyncio.Protocol):
         self.closed = closed
         self.transport: asyncio.Transport | None = None
         self.buffer = bytearray()
+        self.waiting: deque[list[Any]] = deque()  #: whole frames that `receive` has not had
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol.connection_made`."""
@@ -73,6 +79,10 @@ class Frames(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`."""
+        self._take(data)
+        self.drain()
+
+    def _take(self, data: bytes) -> None:
         self.buffer += data
         start = 0
         while len(self.buffer) - start >= _LENGTH:
@@ -83,10 +93,39 @@ class Frames(asyncio.Protocol):
             end = start + _LENGTH + length
             if len(self.buffer) < end:
                 break
-            body = bytes(self.buffer[start + _LENGTH : end])
+            self.waiting.append(unpack(bytes(self.buffer[start + _LENGTH : end])))
             start = end
-            self.receive(unpack(body))
         del self.buffer[:start]
+
+    def drain(self) -> None:
+        """Hand on what has come."""
+        while self.waiting:
+            self.receive(self.waiting.popleft())
+
+    def wait_for(self, is_meant: Callable[[list[Any]], bool], timeout: float) -> list[Any]:
+        """Block the loop's own thread until one frame has come; those before it wait for `drain`, in order.
+
+        Raises `TimeoutError` after `timeout` seconds, or when the other end takes nothing of what was sent.
+        """
+        end = time.monotonic() + timeout
+        if self.transport is None or self.transport.get_write_buffer_size():
+            raise TimeoutError
+        fd = self.transport.get_extra_info("socket").fileno()
+        seen = 0
+        while True:
+            for index in range(seen, len(self.waiting)):
+                if is_meant(self.waiting[index]):
+                    frame = self.waiting[index]
+                    del self.waiting[index]
+                    return frame
+            seen = len(self.waiting)
+            if not select.select([fd], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError
+            data = os.read(fd, _READ)
+            if not data:
+                self.closed()
+                raise TimeoutError
+            self._take(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol.connection_lost`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from registry.core.directory import CORDONED, DRAINING, OBSERVING
-from registry.core.names import FAILED, MOVED, Registration, Spec
+from registry.core.names import FAILED, GROUP, MOVED, Key, Registration, Spec
 from registry.projection import Mirror, ProcessRow, node_rows, process_row
 from tests.registry.rows import entry, member, replica, spec
 
@@ -119,3 +121,57 @@ def test_a_node_that_left_and_was_forgotten_between_two_looks_has_left() -> None
     batch = mirror.compare_all({})
     mirror.compare_nodes(batch, [], {"n1": 5, "n2": 4})
     assert [(row.name, row.status) for row in batch.nodes] == [("n1", "left"), ("n2", "dead")]
+
+
+# ------------------------------------------------------------------------------------------- further names and groups
+
+
+def tied(serial: int = 1) -> dict[Key, Any]:
+    """A process that is found as a, and as b too; it is in two groups."""
+    pid = f"n1.1.{serial}"
+    own = entry(serial)
+    return {"a": own, "b": own._replace(spec=None, of="a", epoch=2), (GROUP, "g", pid): "a", (GROUP, "h", pid): "a"}
+
+
+def test_a_further_name_shows_what_runs_under_the_own_one_and_the_own_one_the_groups() -> None:
+    mirror = Mirror()
+    one = replica("s", {N1: tied()})
+    batch = mirror.compare_all({"s": one})
+    rows = {row.name: row for row in batch.upserts}
+    assert rows["a"].target == rows["b"].target == "examples.counters:Counter"
+    assert (rows["a"].groups, rows["b"].groups) == (("g", "h"), ())
+    assert rows["a"].pid == rows["b"].pid
+    assert batch.joined == {("s", "g", "n1.1.1"): "a", ("s", "h", "n1.1.1"): "a"}
+
+
+def test_a_process_counts_once_however_many_names_it_has() -> None:
+    mirror = Mirror()
+    one = replica("s", {N1: tied() | {"c": entry(2)}})
+    counts = []
+    for change in ({}, {"b": None}, {"a": None}, {"c": None}):
+        one.write(N1, change)
+        batch = mirror.compare_all({"s": one})
+        mirror.compare_nodes(batch, [member(N1)], {})
+        mirror.written(batch)
+        counts.append(mirror.nodes["n1"].processes)
+    assert counts == [2, 2, 1, 0]
+
+
+def test_memberships_follow_a_restart_a_leave_and_the_end() -> None:
+    mirror = Mirror()
+    one = replica("s", {N1: tied()})
+    mirror.written(mirror.compare_all({"s": one}))
+    assert not mirror.compare_all({"s": one})
+    gone: dict[Key, Any] = dict.fromkeys(key for key in tied() if not isinstance(key, str))
+    one.write(N1, gone | tied(2))
+    batch = mirror.compare_all({"s": one})
+    assert batch.left == {("s", "g", "n1.1.1"), ("s", "h", "n1.1.1")}
+    assert batch.joined == {("s", "g", "n1.1.2"): "a", ("s", "h", "n1.1.2"): "a"}
+    mirror.written(batch)
+    one.write(N1, {(GROUP, "g", "n1.1.2"): None})
+    batch = mirror.compare(({"s": one}), {"s": one.changed})
+    assert (batch.left, batch.joined) == ({("s", "g", "n1.1.2")}, {})
+    mirror.written(batch)
+    one.write(N1, dict.fromkeys(tied(2)))
+    batch = mirror.compare_all({"s": one})
+    assert (batch.left, sorted(batch.removed)) == ({("s", "h", "n1.1.2")}, [("s", "a"), ("s", "b")])

@@ -11,6 +11,7 @@ from django.utils import timezone
 from registry.models import (
     Counter,
     Event,
+    Membership,
     Node,
     ObservedVersion,
     ObserverTerm,
@@ -191,3 +192,19 @@ def test_ten_thousand_names_are_one_write(model: ReadModel) -> None:
     write(model, rows=rows({N1: {name: value._replace(restarts=1) for name, value in names.items()}}))
     assert Process.objects.filter(revision=2, restarts=1).count() == 10_000
     assert ObserverTerm.objects.get().holder == "observer.1"
+
+
+def test_memberships_are_written_and_taken_away_with_their_rows(model: ReadModel) -> None:
+    one = replica("s", {N1: {"a": entry(1), ("group", "g", "n1.1.1"): "a"}})  # type: ignore[dict-item]
+    mirror = Mirror()
+    batch = mirror.compare_all({"s": one})
+    revision = write(model, rows=batch)
+    mirror.written(batch)
+    assert list(Membership.objects.values_list("sworm", "group", "pid", "name", "revision")) == [
+        ("s", "g", "n1.1.1", "a", revision)
+    ]
+    assert Process.objects.get(name="a").groups == ["g"]
+    assert not Mirror(*model.load()).compare_all({"s": one})
+    moved = replica("s", {N2: {"a": entry(1), ("group", "g", "n2.1.1"): "a"}})  # type: ignore[dict-item]
+    write(model, rows=mirror.compare_all({"s": moved}))
+    assert list(Membership.objects.values_list("pid", flat=True)) == ["n2.1.1"]

@@ -20,7 +20,7 @@ from django.db.models import F
 
 from registry.core.ids import origin_of, pid_of
 from registry.jsonable import jsonable
-from registry.models import Counter, Node, ObservedVersion, ObserverTerm, Process
+from registry.models import Counter, Membership, Node, ObservedVersion, ObserverTerm, Process
 from registry.observed import CHANNEL
 from supervisor import tasks
 from supervisor.broker import DoorbellBroker, embedded_worker
@@ -147,7 +147,7 @@ class Agent:
             return {"ok": False, "problem": "target_not_allowed", "detail": "os is not allowed here"}
         self._serial += 1
         self._version += 1
-        running = {**item, "serial": self._serial, "epoch": self._serial}
+        running = {**item, "serial": self._serial, "epoch": self._serial, "groups": []}
         self.running[(sworm, item["name"])] = running
         return {"ok": True, "result": self._result(running)}
 
@@ -183,6 +183,45 @@ class Agent:
 
     _cast = _call
 
+    def _give_name(self, command: dict[str, Any]) -> Answer:
+        key = (command["sworm"], command["name"])
+        own = self._of(command)
+        if own is None:
+            return {"ok": False, "problem": "not_registered", "detail": "not here"}
+        already = key in self.running
+        if not already:
+            self._version += 1
+            self.running[key] = {**own, "name": command["name"], "groups": []}
+            self._observe(command["sworm"])
+        return {"ok": True, "result": {**self._result(self.running[key]), "already": already}}
+
+    def _of(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        """What runs under the name, or has the pid, of a command."""
+        for (sworm, name), running in self.running.items():
+            by_pid = pid_of(self.origin, running["serial"]) == command.get("pid")
+            if sworm == command["sworm"] and (by_pid or name == command.get("name")):
+                return running
+        return None
+
+    def _join(self, command: dict[str, Any]) -> Answer:
+        running = self._of(command)
+        if running is None:
+            return {"ok": False, "problem": "not_registered", "detail": "not here"}
+        self._version += 1
+        groups = set(running["groups"]) - {command["group"]}
+        running["groups"] = [*groups, *([command["group"]] if command["op"] == "join" else [])]
+        self._observe(command["sworm"])
+        return {"ok": True, "result": self._result(running)}
+
+    _leave = _join
+
+    def _publish(self, command: dict[str, Any]) -> Answer:
+        return {"ok": True, "result": None}
+
+    def _multi_call(self, command: dict[str, Any]) -> Answer:
+        members = [name for (_, name), running in self.running.items() if command["group"] in running["groups"]]
+        return {"ok": True, "result": [[name, command["message"], None] for name in members]}
+
     def _get(self, command: dict[str, Any]) -> Answer:
         running = self.running.get((command["sworm"], command["name"]))
         if running is None:
@@ -195,7 +234,8 @@ class Agent:
             "sworm": sworm, "name": running["name"], "pid": pid_of(self.origin, running["serial"]),
             "node": self.name, "epoch": running["epoch"], "state": "running", "target": running["target"],
             "args": running["args"], "kwargs": running["kwargs"], "isolation": running["isolation"] or "task",
-            "groups": [], "meta": running["meta"], "restarts": 0, "started_at": now().isoformat(),
+            "groups": sorted(running["groups"]), "meta": running["meta"], "restarts": 0,
+            "started_at": now().isoformat(),
         }  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------------- observer
@@ -213,7 +253,12 @@ class Agent:
             Process.objects.bulk_create(
                 [Process(**jsonable(item), revision=revision) for item in items],
                 update_conflicts=True, unique_fields=["sworm", "name"],
-                update_fields=["pid", "node", "epoch", "state", "revision"],
+                update_fields=["pid", "node", "epoch", "state", "groups", "revision"],
+            )  # fmt: skip
+            Membership.objects.filter(sworm=sworm).delete()
+            Membership.objects.bulk_create(
+                Membership(sworm=sworm, group=group, pid=item["pid"], name=item["name"], revision=revision)
+                for item in items for group in item["groups"]
             )  # fmt: skip
             ObservedVersion.objects.update_or_create(
                 sworm=sworm, origin=self.origin, defaults={"version": self._version}

@@ -170,3 +170,38 @@ def test_handoff_and_restart_ask_for_just_that(play: Play) -> None:
     Lobbies.sync.restart_name("a")
     Lobbies.sync.handoff_name("a", "n2")
     assert [(command["op"], command.get("to")) for command in agent.seen[1:]] == [("restart", None), ("handoff", "n2")]
+
+
+def test_names_and_groups_through_the_broker_are_read_from_the_read_model(play: Play) -> None:
+    agent = play(answers={})
+    pid = Lobbies.sync.register_name("lobby", "chat:Room")
+    assert Lobbies.sync.register_name("foyer", pid=pid) is True
+    assert Lobbies.sync.register_name("foyer", pid=pid) is False
+    assert Lobbies.sync.whereis_name("foyer") == pid
+    with pytest.raises(NotRegistered):
+        Lobbies.sync.register_name("cellar", pid="n9.1.1")
+    for _ in range(2):
+        Lobbies.sync.join("all", pid)
+        Lobbies.sync.join("all", name="lobby")
+        assert Lobbies.sync.members("all") == [pid]
+    assert Lobbies.sync.multi_call("all", {"say": b"\xff"}) == {"lobby": {"say": b"\xff"}}
+    Lobbies.sync.publish("all", 1)
+    Lobbies.sync.leave("all", name="lobby")
+    assert Lobbies.sync.members("all") == []
+    for verb in (Lobbies.sync.join, Lobbies.sync.leave):
+        with pytest.raises(NotRegistered):
+            verb("all", name="nobody")
+        with pytest.raises(NotRegistered):
+            verb("all", "no pid")
+        with pytest.raises(ValueError, match="pid of its own"):
+            verb("all")
+    assert {command["op"] for command in agent.seen} >= {"give_name", "join", "leave", "multi_call"}
+
+
+def test_the_error_of_a_member_is_its_place_in_the_answer(play: Play) -> None:
+    rows = [["a", 1, None], ["b", None, ["worker_crashed", "no"]]]
+    play(answers={"multi_call": {"ok": True, "result": rows}})
+    Lobbies.sync.register_name("a", "chat:Room")
+    replies = Lobbies.sync.multi_call("all", 1)
+    assert replies["a"] == 1
+    assert isinstance(replies["b"], WorkerCrashed)

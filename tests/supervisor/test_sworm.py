@@ -16,9 +16,10 @@ import pytest
 
 from registry.core.ids import BadName
 from registry.core.names import Spec
-from supervisor import AlreadyStarted, BadDefinition, NotRegistered, StartError, Sworm, errors
+from supervisor import AlreadyStarted, BadDefinition, NotRegistered, StartError, Sworm, WorkerCrashed, errors
 from supervisor.backend import Backend, NoBackend, Registered, current_backend, use_backend, use_fallback
 from supervisor.core.spec import Definition
+from supervisor.grouping import Grouped
 from supervisor.workers.values import unpack
 from tests.supervisor.workers import samples
 
@@ -30,6 +31,7 @@ class MemoryBackend:
         self.names: dict[tuple[str, str], str] = {}
         self.specs: list[tuple[Definition, str, Spec]] = []
         self.casts: list[Any] = []
+        self.groups: dict[tuple[str, str], dict[str, str]] = {}
 
     async def register(self, definition: Definition, name: str, spec: Spec, timeout: float) -> Registered:
         if spec.target == "broken:Worker":
@@ -40,6 +42,31 @@ class MemoryBackend:
         self.specs.append((definition, name, spec))
         pid = self.names[definition.name, name] = f"n1.1.{len(self.specs)}"
         return Registered(pid)
+
+    async def give_name(self, definition: Definition, name: str, pid: str, timeout: float) -> bool:
+        if pid not in self.names.values():
+            raise NotRegistered
+        return self.names.setdefault((definition.name, name), pid) == pid
+
+    async def join(self, sworm: str, group: str, name: str, pid: str, timeout: float) -> None:
+        name = name or next((each for (_, each), its in self.names.items() if its == pid), "")
+        if (sworm, name) not in self.names:
+            raise NotRegistered
+        self.groups.setdefault((sworm, group), {})[name] = self.names[sworm, name]
+
+    async def leave(self, sworm: str, group: str, name: str, pid: str, timeout: float) -> None:
+        await self.join(sworm, group, name, pid, timeout)
+        members = self.groups[sworm, group]
+        self.groups[sworm, group] = {each: its for each, its in members.items() if name != each and its != pid}
+
+    def members(self, sworm: str, group: str) -> list[tuple[str, str]]:
+        return sorted(self.groups.get((sworm, group), {}).items())
+
+    def publish(self, sworm: str, group: str, message: Any) -> None:
+        self.casts.append(("publish", sworm, group, message))
+
+    async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
+        return {name: message if name != "bad" else WorkerCrashed("no") for name, _ in self.members(sworm, group)}
 
     async def unregister(self, sworm: str, name: str, timeout: float) -> None:
         if self.names.pop((sworm, name), None) is None:
@@ -197,7 +224,8 @@ def test_without_a_backend_every_verb_says_so() -> None:
 
 
 def test_every_awaitable_verb_has_a_twin() -> None:
-    verbs = {name for name in vars(Sworm) if not name.startswith("_") and callable(getattr(Sworm, name))}
+    named = {*vars(Sworm), *vars(Grouped)}
+    verbs = {name for name in named if not name.startswith("_") and callable(getattr(Sworm, name))}
     twins = {name for name in dir(Rooms.sync) if not name.startswith("_")}
     assert verbs - {"definition"} == twins
 

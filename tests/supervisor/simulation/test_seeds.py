@@ -30,6 +30,7 @@ FOUND = {
     360: "a joining node waited for copies that only a dead peer had told of",
     440: "a node left without its processes while another one was joining",
     3080: "a target that departed and was forgotten was waited for, for ever",
+    4253: "a node that started again with a slower clock gave an epoch of its earlier incarnation",
     562: "a moved name had no entry for a moment, and a claim started it a second time",
 }
 

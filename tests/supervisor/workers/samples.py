@@ -284,6 +284,10 @@ class Asker(Worker):
                 return await asyncio.to_thread(Asked.whereis_name, "other")
             case "registered":
                 return await asyncio.to_thread(Asked.registered)
+            case "reads":
+                return [Asked.whereis_name("other"), Asked.registered(), Asked.members("all")]
+            case "groups":
+                return await self.groups()
             case "call":
                 return await Asked.call("other", {"a": 1}, timeout=2.0)
             case "crash":
@@ -296,6 +300,14 @@ class Asker(Worker):
                 return await current_backend().call("chat", self.name, 1, 1.0)
             case "sync":
                 return Asked.sync.call("other", 1)
+
+    async def groups(self) -> Any:
+        given = await Asked.register_name("further", pid="n1.1.1")
+        await Asked.join("all", name="further")
+        await Asked.join("all", name="other")
+        await Asked.leave("all", name="other")
+        Asked.publish("all", 3)
+        return [given, await Asked.multi_call("all", 7)]
 
 
 def plain_asker() -> None:

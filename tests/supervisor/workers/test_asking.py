@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +56,17 @@ async def test_a_worker_in_a_child_uses_every_verb(stage: Stage, agent: AgentBac
     assert await stage.call(serial, "unregister") is None
     assert await stage.call(serial, "unregister") == "NotRegistered"
     assert agent.casts == [("asked", "other", 7)]
+
+
+async def test_a_worker_in_a_child_reads_at_once_on_its_own_loop(stage: Stage, agent: AgentBackend) -> None:
+    """A read is no coroutine: it is answered while the child's loop stands still; what came meanwhile comes after."""
+    serial = await stage.start("Asker", isolation="process")
+    assert await stage.call(serial, "register") == "n1.1.1"
+    calls = [asyncio.create_task(stage.call(serial, "reads")) for _ in range(20)]
+    for call in calls:
+        assert await call == ["n1.1.1", [["other", "n1.1.1"]], []]
+    assert await stage.call(serial, "groups") == [True, {"further": 7}]
+    assert agent.casts == [("publish", "asked", "all", 3)]
 
 
 async def test_a_worker_in_a_child_that_calls_itself_gets_an_error(stage: Stage, agent: AgentBackend) -> None:
