@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from registry.api import paths
+from supervisor.api.all_processes import AllProcesses
 from supervisor.api.groups import Groups, Member, MultiCall, OneGroup, Publish
 from supervisor.api.messages import CallProcess, CastProcess, HandoffProcess, RestartProcess
 from supervisor.api.nodes import Cordon, DrainNode, Nodes, OneNode, Uncordon
@@ -21,6 +22,7 @@ _PROCESSES = "sworms/<sworm:sworm>/processes"
 _GROUPS = "sworms/<sworm:sworm>/groups"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("processes", AllProcesses.as_view()),
     path("sworms", Sworms.as_view()),
     path("sworms/<sworm:sworm>", OneSworm.as_view()),
     path(_PROCESSES, Processes.as_view()),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -57,7 +58,7 @@ def choice(parameters: Mapping[str, str], field: str, choices: Sequence[str]) ->
     return value
 
 
-def encode_cursor(key: Sequence[str | int]) -> str:
+def encode_cursor(key: Sequence[str | int | datetime]) -> str:
     """A key as opaque text."""
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(list(key))).decode().rstrip("=")
 
@@ -66,7 +67,7 @@ def decode_cursor(text: str, shape: Sequence[type]) -> list[Any]:
     """The key in a cursor; it must have this shape."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        key = msgspec.msgpack.decode(raw, type=list[str | int])
+        key = msgspec.msgpack.decode(raw, type=list[Any])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise refused("cursor", "was not made by this list") from None
     if [type(part) for part in key] != list(shape) or any("\x00" in str(part) for part in key):

@@ -40,6 +40,7 @@ QUERY: dict[str, str] = {
     "kind": "Only of this kind.",
     "actor": "Only by this actor, as user:name.",
     "status": "Only in this status.",
+    "sort": "Field to sort by: sworm (the default), name, node, state, restarts, epoch or started_at.",
 }
 
 #: What any path may answer besides.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -40,9 +40,8 @@ def wish_of(name: str, process: bodies.Registration, **more: Any) -> Wish:
     return Wish(name, process.target, process.args, process.kwargs, process.isolation, process.meta, **more)
 
 
-def filtered(sworm: str, parameters: dict[str, str]) -> QuerySet[Process, dict[str, Any]]:
+def filtered(rows: QuerySet[Process, dict[str, Any]], parameters: dict[str, str]) -> QuerySet[Process, dict[str, Any]]:
     """The rows that pass a list's filters."""
-    rows = items.processes(sworm=sworm)
     state = choice(parameters, "state", PROCESS_STATES)
     if state is not None:
         rows = rows.filter(state=state)
@@ -54,8 +53,8 @@ def filtered(sworm: str, parameters: dict[str, str]) -> QuerySet[Process, dict[s
         text = parameters["q"]
         rows = rows.filter(Q(name__icontains=text) | Q(target__icontains=text) | Q(pid__icontains=text))
     if "group" in parameters:
-        members = Membership.objects.filter(sworm=sworm, group=parameters["group"])
-        rows = rows.filter(name__in=members.values("name"))
+        members = Membership.objects.filter(sworm=OuterRef("sworm"), name=OuterRef("name"), group=parameters["group"])
+        rows = rows.filter(Exists(members))
     return rows
 
 
@@ -79,7 +78,7 @@ class Processes(Registering):
     def get(self, request: Request, sworm: str) -> HttpResponse:
         """One page, by name."""
         parameters = query(request, FILTERS)
-        rows = filtered(sworm, parameters)
+        rows = filtered(items.processes(sworm=sworm), parameters)
         answer = page(rows, {"name": str}, parameters)
         if not answer["items"]:
             known_or_running(sworm)
