@@ -5,6 +5,10 @@ loop; effects are sorted under that lock in the order in which the steps came. W
 its loop only, in order; what concerns workers is handed on at once; an effect of a kind named in `after_sends` waits
 until the sends before it were handed to their links. Nothing here logs, and nothing here waits.
 
+A `Path` may be given for the steps made on the workers' thread: what somebody waits for leaves from there at the end of
+that loop's turn, and the mesh's loop is told of the rest a moment later. Should the workers' loop be held up before its
+turn ends, the mesh's loop takes over what lies there at its next tick.
+
 This is on the path of each registration: one event, one list, no task and no future for a step.
 """
 
@@ -14,10 +18,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
+from registry.byway import COMPANY, Path, take
 from registry.core.events import (
     Connect,
     Disconnect,
@@ -97,6 +103,12 @@ class Runner:
         self._mesh: Mesh | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._path: Path | None = None
+        self._path_thread = 0
+        self._aside: deque[Any] = deque()  #: effects of steps made on the path's thread, in order
+        self._aside_posted = False  #: the path's loop was told of them, or of a tick that is due
+        self._turns_aside = self._turns_seen = 0  #: turns made there, and those made when the mesh's loop last looked
+        self._company: asyncio.TimerHandle | None = None  #: after which the mesh's loop is told of the rest
         self._joining: Joining | None = None
         self.joined = False  #: whether `Joined` was given to the core
 
@@ -110,6 +122,11 @@ class Runner:
         self._joining = Joining(mesh, (url for url in join if url != mesh.identity.url), self._tell_joined)
         self.enter(_TICK)
         self._joining.start()
+
+    def open_path(self, path: Path) -> None:
+        """On the path's thread: use it from now on for what is stepped there."""
+        self._path_thread = path.thread
+        self._path = path
 
     def stop(self) -> None:
         """End, on the mesh's loop: no timer and no dial any more. Later events are still stepped, their sends lost."""
@@ -133,17 +150,30 @@ class Runner:
                 return
             self._stepping = True
             try:
-                self._sort(self.core.step(event, self._clock()))
+                aside = _here() == self._path_thread
+                outbox = self._aside if aside else self._outbox
+                self._sort(self.core.step(event, self._clock()), outbox)
                 while self._events:
-                    self._sort(self.core.step(self._events.popleft(), self._clock()))
+                    self._sort(self.core.step(self._events.popleft(), self._clock()), outbox)
             finally:
                 self._stepping = False
-        if not self._posted and self._loop and (self._outbox or self._wake_at < self._timer_at):
-            self._posted = True
-            post = self._loop.call_soon if _here() == self._thread else self._loop.call_soon_threadsafe
-            post(self._turn)
+        if not aside:
+            self._post()
+        elif not self._aside_posted and (self._aside or self._wake_at < self._timer_at):
+            assert self._path is not None
+            self._aside_posted = True
+            self._path.loop.call_soon(self._turn_aside)
         if self._stepped:
             self._stepped()
+
+    def _post(self) -> None:
+        """Any thread: have the mesh's loop see to what is there for it."""
+        if self._posted or not self._loop or not (self._outbox or self._wake_at < self._timer_at):
+            return
+        self._posted = True
+        post = self._loop.call_soon if _here() == self._thread else self._loop.call_soon_threadsafe
+        with suppress(RuntimeError):  # that loop is closed: nobody needs this any more
+            post(self._turn)
 
     def _turn(self) -> None:
         """Once for all events of a turn of the mesh's loop: a tick that is due already, then what they want sent.
@@ -156,8 +186,37 @@ class Runner:
         self._posted = False
         self._flush()
 
-    def _sort(self, effects: list[Any]) -> None:
-        outbox = self._outbox
+    def _turn_aside(self) -> None:
+        """The same on the path's loop, for the events of its turn; what is left over goes home."""
+        assert self._path is not None
+        if self._wake_at <= self._clock() and self._timer_at > -inf:
+            with self.lock:
+                self._wake_at = inf  # the timer stays with the mesh's loop: a tick too many does no harm
+            self.enter(_TICK)
+        self._aside_posted = False
+        self._turns_aside += 1
+        with self.lock:
+            effects, self._aside = self._aside, deque()
+        rest = take(effects, self._path)
+        self._hand_on(rest)
+        if self._wake_at < self._timer_at:
+            self._post()
+        elif self._outbox and self._company is None:
+            self._company = self._path.loop.call_later(COMPANY, self._company_came)
+
+    def _company_came(self) -> None:
+        self._company = None
+        self._post()
+
+    def _hand_on(self, effects: Iterable[Any]) -> None:
+        """What was sorted aside: the mesh's to the mesh's loop; what waited for sends has waited."""
+        for effect in effects:
+            if type(effect) in _MESH:
+                self._outbox.append(effect)
+            else:
+                self._effect(effect)
+
+    def _sort(self, effects: list[Any], outbox: deque[Any]) -> None:
         for effect in effects:
             kind = type(effect)
             if kind in _MESH:
@@ -203,6 +262,10 @@ class Runner:
     def _tick(self) -> None:
         with self.lock:
             self._wake_at = self._timer_at = inf
+            if self._aside and self._turns_aside == self._turns_seen:  # their loop is held up
+                self._outbox.extend(self._aside)
+                self._aside.clear()
+            self._turns_seen = self._turns_aside
         if self._timer:
             self._timer.cancel()
         self._timer = None

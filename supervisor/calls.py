@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from supervisor.errors import BadValue, CallTimeout, Deadlock, LinkLost, NotRegi
 from supervisor.holds import Hold, Holds
 from supervisor.lane import Bounced, Call, Cast, CastBounced, Failed, Mark, Marked, Replied
 from supervisor.letters import Incoming, IncomingCast, IncomingMark, Own, OwnCall, OwnCast, answer, failure
+from supervisor.linger import Linger
 from supervisor.workers.executor import Workers
 from supervisor.workers.protocol import LATER, Letter
 from supervisor.workers.values import MAX_MESSAGE, copied, pack, unpack
@@ -73,6 +74,13 @@ class Registry(Protocol):
         ...
 
 
+_RETURNS = (Failed, Bounced, CastBounced, Mark, Marked)
+
+
+def _nobody(origin: Origin, message: Any) -> None:
+    return None
+
+
 class Router:
     """The calls and casts of one agent. It is the handler of the mesh of lane "calls"."""
 
@@ -89,6 +97,8 @@ class Router:
         self.linked: set[Origin] = set()
         self.holds = Holds(self)
         self.next_id = 0
+        self.linger = Linger(self.loop)
+        self.forward: Callable[[Origin, Any], None] = _nobody  #: who takes what is no message of calls
 
     def attach(self, mesh: Mesh) -> None:
         """Use this mesh, made with this router as its handler."""
@@ -230,6 +240,7 @@ class Router:
 
     def send(self, origin: Origin, message: tuple[Any, ...]) -> bool:
         """Post: send a message of the lane; False when there is no link, or it is too large."""
+        self.linger.sent()
         return self.mesh is not None and self.mesh.send(origin, message)
 
     def _dial(self, letter: Own) -> None:
@@ -350,8 +361,10 @@ class Router:
                 letter.reply(unpack(message.reply))
         elif isinstance(message, Cast):
             self._was_cast(origin, message)
-        else:
+        elif isinstance(message, _RETURNS):
             self._returned(origin, message)
+        else:
+            self.forward(origin, message)
 
     def _called(self, origin: Origin, call: Call) -> None:
         try:

@@ -2,12 +2,14 @@
 
 Law: a message is an immutable tuple of plain values; its number in `KINDS` never changes its meaning. Values of users
 travel encoded and are looked into by nobody but the two workers' sides. `id` is the sender's own count; an answer
-carries the id of what it answers.
+carries the id of what it answers. The registry's messages may come this way too (`registry.byway`).
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+
+from registry.core import messages as registry
 
 
 class Call(NamedTuple):
@@ -76,7 +78,11 @@ class Marked(NamedTuple):
     id: int
 
 
+#: What is added to the numbers of the registry's messages on this lane.
+REGISTRY = 64
+
 #: Number on the wire -> kind of message.
 KINDS: dict[int, type[Any]] = {
     1: Call, 2: Cast, 3: Mark, 4: Replied, 5: Failed, 6: Bounced, 7: CastBounced, 8: Marked,
+    **{REGISTRY + number: kind for number, kind in registry.KINDS.items()},
 }  # fmt: skip

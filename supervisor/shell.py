@@ -116,6 +116,7 @@ class Shell:
         self.side.view.node = self.node
         self._backend = await self.side.run(self._make_backend())
         use_backend(self._backend)
+        await self.side.run(self.side.join(self.runner))
         self.runner.start(self.mesh, config.join)
         self._watch()
 

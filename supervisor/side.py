@@ -24,10 +24,12 @@ from registry.core.replica import Replica
 from registry.mesh.codec import Codec
 from registry.mesh.protocol import CALLS, Hello, Identity, Options, Refusal
 from registry.mesh.websocket import WebSocketMesh
+from registry.runner import Runner
 from supervisor import lane
 from supervisor.calls import Router
 from supervisor.core.node import Node
 from supervisor.mailbox import Mailbox
+from supervisor.shortcut import Shortcut
 from supervisor.workers.executor import WorkerEvent, Workers
 
 logger = logging.getLogger(__name__)
@@ -113,6 +115,12 @@ class Side:
         self.mesh = WebSocketMesh(identity, key, Codec(lane.KINDS), self.router, options)
         self.router.attach(self.mesh)
         return await self.mesh.listen(host, 0)
+
+    async def join(self, runner: Runner) -> None:
+        """Let the registry's messages that are waited for use the call lane, both ways."""
+        shortcut = Shortcut(self.loop, self.mesh, self.view, runner.received)
+        self.router.forward = shortcut.received
+        runner.open_path(shortcut)
 
     async def close(self) -> None:
         """End calls and links. Workers are ended with `workers.stop_all` before."""

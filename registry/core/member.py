@@ -459,7 +459,7 @@ class Member:
             return
         silent = now - self.timing.timeout
         heard = [peer for peer, known in self.repair.peers.items() if known.heard > silent]
-        if all(peer in self._join_needs and self._holds(self._join_needs[peer]) for peer in heard):
+        if all(peer in self._join_needs and self._holds(self._join_needs[peer], peer) for peer in heard):
             self.set_status(UP)
             self._stale = True
 
@@ -470,12 +470,22 @@ class Member:
             for sworm, versions in first.items()
         }
 
-    def _holds(self, vector: Mapping[str, Mapping[Origin, int]]) -> bool:
+    def _holds(self, vector: Mapping[str, Mapping[Origin, int]], reporter: Origin) -> bool:
         return all(
-            version <= self.replica(sworm).version(origin) or origin == self.origin or self.is_over(origin)
+            version <= self.replica(sworm).version(origin) or origin == self.origin or self.spares(origin, reporter)
             for sworm, versions in vector.items()
             for origin, version in versions.items()
         )
+
+    def spares(self, origin: Origin, reporter: Origin) -> bool:
+        """Whether a reported version need not be reached: that incarnation is over.
+
+        Either for good, or both here and for the reporter, which held that version, needed nothing of it any more when
+        it ended it, and may have dropped it since.
+        """
+        if self.is_over(origin):
+            return True
+        return has_ended(self.directory, self.origin, origin) and has_ended(self.directory, reporter, origin)
 
     # ---------------------------------------------------------------------------------------------------------- views
 
@@ -495,7 +505,7 @@ class Member:
     def _reported(self, origin: Origin) -> bool:
         copy = self.directory.get(origin)
         report = copy.entries.get(VIEW) if copy else None
-        return report is not None and report.view == self.view.id and self._holds(report.vector)
+        return report is not None and report.view == self.view.id and self._holds(report.vector, origin)
 
     # ------------------------------------------------------------------------------------------------------- the end
 

@@ -62,6 +62,7 @@ class Replicator:
         self._urgent: dict[str, Origin] = {}  #: sworm -> the peer that shall acknowledge the own map at once
         self._acks: dict[Origin, dict[str, Versions]] = {}
         self._ack_now: set[Origin] = set()
+        self._owed: dict[Where, dict[Origin, int]] = {}  #: what came too early, and who waits to hear that it is merged
         self._gaps: dict[Where, tuple[float, Origin]] = {}  #: when to ask whom for what is missing
         self._distrusted: set[Where] = set()
         self._hash = b""  #: of the last summary; empty: stale
@@ -164,6 +165,9 @@ class Replicator:
         self.peers.pop(peer, None)
         self._acks.pop(peer, None)
         self._ack_now.discard(peer)
+        for where, owed in list(self._owed.items()):
+            if owed.pop(peer, 0) and not owed:
+                del self._owed[where]
         for replica in self.replicas.values():
             replica.sender_left(peer)
 
@@ -180,18 +184,34 @@ class Replicator:
             if delta.base == 0:
                 self._distrusted.discard(where)
             self._touch(delta.sworm)
-            if gone := self._gaps.get(where):
-                self._recheck(where, gone[1], now)
+            if where in self._gaps:
+                self._recheck(where)
         elif gap:
             self._gaps.setdefault(where, (now + self.timing.hold, peer))
+            if delta.urgent:
+                owed = self._owed.setdefault(where, {})
+                owed[peer] = max(owed.get(peer, 0), delta.version)
         version = replica.version(delta.origin)
+        if moved and where in self._owed:
+            self._pay(where, version)
         if version >= delta.version:
             self._acks.setdefault(peer, {}).setdefault(delta.sworm, {})[delta.origin] = version
             if delta.urgent:
                 self._ack_now.add(peer)
             self._note(peer, delta.sworm, delta.origin, delta.version)
 
-    def _recheck(self, where: Where, peer: Origin, now: float) -> None:
+    def _pay(self, where: Where, version: int) -> None:
+        """A gap closed: acknowledge what was waited for while it was open."""
+        sworm, origin = where
+        owed = self._owed[where]
+        for peer in [peer for peer, wanted in owed.items() if wanted <= version]:
+            del owed[peer]
+            self._acks.setdefault(peer, {}).setdefault(sworm, {})[origin] = version
+            self._ack_now.add(peer)
+        if not owed:
+            del self._owed[where]
+
+    def _recheck(self, where: Where) -> None:
         if not self.replica(where[0]).held.get(where[1]):
             del self._gaps[where]
 

@@ -247,6 +247,9 @@ class Mesh(Protocol):
         for what is no message of the table.
         """
 
+    def flush(self) -> None:
+        """Let what is queued leave now instead of at the end of the turn."""
+
     def links(self) -> set[Origin]:
         """The peers with a standing link, those whose `link_down` is still on its way excepted."""
 

@@ -133,6 +133,13 @@ class Switchboard:
         self.traffic.messages_out += 1
         return True
 
+    def flush(self) -> None:
+        """See `Mesh.flush`."""
+        links, self._unflushed = self._unflushed, []
+        self._last = (None, b"")
+        for link in links:
+            self._flush_link(link)
+
     def links(self) -> set[Origin]:
         """See `Mesh.links`."""
         return set(self._links)
@@ -395,10 +402,7 @@ class Switchboard:
         self._unflushed.append(link)
 
     def _flush(self) -> None:
-        links, self._unflushed = self._unflushed, []
-        self._last = (None, b"")
-        for link in links:
-            self._flush_link(link)
+        self.flush()
         self._calls.drain()
 
     def _flush_link(self, link: Link) -> None:

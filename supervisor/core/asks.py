@@ -8,6 +8,7 @@ answers it once.
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass, field, replace
 
 from registry.core.ids import Origin, origin_of_pid
@@ -132,12 +133,17 @@ class Asks:
         others = member.others_alive()
         return max((member.repair.acknowledged(peer, sworm) for peer in others), default=FOREVER)
 
-    def _want_ack(self, sworm: str, origin: Origin) -> None:
-        """What this node hosts itself is acknowledged by one other; each time another one is asked first."""
-        others = self.context.member.others_alive() if origin == self.context.me else []
+    def _want_ack(self, sworm: str, origin: Origin, *, overdue: bool = False) -> None:
+        """What this node hosts itself is acknowledged by one other: the next by name, as long as it does so in time.
+
+        Always the same one, since a frame that carries many acknowledgements costs little more than one.
+        """
+        me = self.context.me
+        others = self.context.member.others_alive() if origin == me else []
         if others:
-            self._turn += 1
-            self.context.member.repair.want_ack(sworm, sorted(others)[self._turn % len(others)])
+            self._turn += overdue
+            next_by_name = bisect(others := sorted(others), me)
+            self.context.member.repair.want_ack(sworm, others[(next_by_name + self._turn) % len(others)])
 
     def on_delta(self, delta: Delta) -> None:
         """A copy may have moved: answer those who waited for it."""
@@ -214,7 +220,7 @@ class Asks:
             if ask.asked.claim in self.open:
                 self._check_by(ask)
         for sworm, origin in sorted(overdue):  # the news that ends them may have been lost, and repaired by a summary
-            self._want_ack(sworm, origin)
+            self._want_ack(sworm, origin, overdue=True)
             self._recheck(sworm, origin)
 
     def _check_by(self, ask: Ask) -> None:

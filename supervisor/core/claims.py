@@ -205,7 +205,7 @@ class Arbiter:
                 detail = f"{wanted} takes no process of {claim.sworm} now"
                 self._answer(pending, "refused", best.pid, problem="no_node", detail=detail)
                 return
-        epoch = context.new_epoch(*slot) if claim.kind == "move" else 0
+        epoch = context.grant_epoch(*slot) if claim.kind == "move" else 0
         self._order(slot, pending, best.origin, claim.kind, best.pid, epoch, target)
 
     def _order(

@@ -46,6 +46,9 @@ class Context:
     callbacks: dict[str, Callable[[Reply], None]] = field(default_factory=dict)  #: replies to this node's own asks
     definitions: dict[str, Definition] = field(default_factory=dict)
     placement: Placement = field(init=False)
+    granted: dict[tuple[str, str], int] = field(
+        default_factory=dict
+    )  #: epochs of moves, while the clock is not past them
     loopback: list[Message] = field(default_factory=list)  #: messages of this node to itself
     serial: int = 0
     draining: bool = False
@@ -95,8 +98,19 @@ class Context:
         return int(2 * len(self.member.view.agreeing) > len(self.member.view.agreeing) + len(lost))
 
     def new_epoch(self, sworm: str, name: str) -> int:
-        """An epoch above every one known of this name."""
-        return self.member.clock.epoch(self.now, self.member.replica(sworm).highest_epoch(name))
+        """An epoch above every one known of this name, and every one granted here to an attempt to move it."""
+        known = max(self.member.replica(sworm).highest_epoch(name), self.granted.get((sworm, name), 0))
+        return self.member.clock.epoch(self.now, known)
+
+    def grant_epoch(self, sworm: str, name: str) -> int:
+        """A new epoch for a move. No entry may ever show it, so it is remembered: nobody else is given the same."""
+        epoch = self.granted[sworm, name] = self.new_epoch(sworm, name)
+        return epoch
+
+    def forget_grants(self) -> None:
+        """Drop what the time of day has passed: every epoch from now on is above it anyway."""
+        now = int(self.now * 1_000_000)
+        self.granted = {key: epoch for key, epoch in self.granted.items() if epoch >= now}
 
     def is_back(self, origin: Origin) -> bool:
         """Whether an incarnation that counts as dead is linked and speaks: it is about to refute that."""

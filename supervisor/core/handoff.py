@@ -417,7 +417,7 @@ class Handoffs:
                 self.abort(process, f"{node_of(move.target)} departed after the commit, and no other node takes it")
             return
         process.move = Move(
-            context.new_epoch(process.sworm, process.name), target, context.majority(), move.order,
+            context.grant_epoch(process.sworm, process.name), target, context.majority(), move.order,
             context.now + context.config.move_timeout, 0.0, move.state, move.stateful, move.resume,
         )  # fmt: skip
         process.enter(OFFERING)

@@ -162,6 +162,7 @@ class Node:
             self._tidy_at = self.context.now + self.context.config.housekeeping
             self.conflicts.tidy()
             self._tidy()
+            self.context.forget_grants()
 
     # ------------------------------------------------------------------------------------------------------- settling
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry.core.directory import ENDED, JOINING, LEFT, UP
+from registry.core.directory import ENDED, JOINING, LEFT, UP, VIEW, ViewRecord
 from registry.core.events import (
     Connect,
     Disconnect,
@@ -321,3 +321,24 @@ def test_after_any_faults_views_agree(program: bytes) -> None:
     assert all(member.ready for member in soup.members.values())
     versions = [{s: r.versions() for s, r in m.replicas.items() if s != DIRECTORY} for m in soup.members.values()]
     assert all(found == versions[0] for found in versions)
+
+
+def test_a_version_of_a_departed_node_that_both_have_ended_is_not_waited_for() -> None:
+    """Else a node whose peer reported that version, ended the incarnation and dropped its copy is never ready again."""
+    soup = Soup()
+    soup.start("n1.1", "n2.1")
+    soup.pass_time(1)
+    one, two = soup.members["n1.1"], soup.members["n2.1"]
+    report = ViewRecord(two.view.id, {SWORM: {"n3.1": 24}})
+    two.write(DIRECTORY, {VIEW: report})
+    soup.step("n2.1", Ticked())
+    soup.settle()
+    soup.step("n1.1", Ticked())
+    assert not one.spares("n3.1", "n2.1")
+    one.write(DIRECTORY, {(ENDED, "n3"): 1})
+    one.directory["n3.1"] = one.replica(DIRECTORY).copy("n3.1")  # still remembered, so not over for good
+    assert not one.spares("n3.1", "n2.1")
+    two.write(DIRECTORY, {(ENDED, "n3"): 1})
+    soup.step("n2.1", Ticked())
+    soup.settle()
+    assert one.spares("n3.1", "n2.1")

@@ -288,3 +288,62 @@ def test_what_an_ended_incarnation_sent_is_not_taken(soup: Soup) -> None:
     soup.deliver_all()
     soup.rounds(2)
     assert "n1.1" not in soup.nodes["n2.1"].replica(SWORM).copies
+
+
+# ---------------------------------------------------------------------------------------------- acknowledged when due
+
+
+def wanted(soup: Soup, *versions: int) -> list[Delta]:
+    """The deltas of n1's next versions, each of which n2 is asked to acknowledge at once."""
+    for version in versions:
+        soup.write("n1.1", {f"name{version}": registration()})
+        soup.nodes["n1.1"].want_ack(SWORM, "n2.1")
+        soup.flush("n1.1")
+    return [message for _, to, message in soup.messages if to == "n2.1" and isinstance(message, Delta)]
+
+
+def acks_to_n1(soup: Soup) -> list[int]:
+    soup.flush("n2.1")
+    return [m.versions[SWORM]["n1.1"] for s, to, m in soup.messages if (s, to) == ("n2.1", "n1.1") and type(m) is Ack]
+
+
+def test_what_came_too_early_is_acknowledged_as_soon_as_the_gap_is_closed() -> None:
+    soup = Soup()
+    soup.link_all()
+    soup.deliver_all()
+    first, second = wanted(soup, 1, 2)
+    soup.messages.clear()
+    soup.messages.append(("n1.1", "n2.1", second))
+    soup.deliver()
+    assert acks_to_n1(soup) == []
+    soup.messages.append(("n1.1", "n2.1", first._replace(urgent=False)))
+    soup.deliver()
+    assert acks_to_n1(soup) == [2]
+
+
+def test_a_gap_that_closes_in_part_acknowledges_nothing_yet() -> None:
+    soup = Soup()
+    soup.link_all()
+    soup.deliver_all()
+    first, _, third = wanted(soup, 1, 2, 3)
+    soup.messages.clear()
+    for early in (third, first._replace(urgent=False)):
+        soup.messages.append(("n1.1", "n2.1", early))
+        soup.deliver()
+    assert acks_to_n1(soup) == []
+
+
+def test_nothing_is_owed_over_a_link_that_is_gone() -> None:
+    soup = Soup()
+    soup.link_all()
+    soup.deliver_all()
+    first, second = wanted(soup, 1, 2)
+    soup.messages.clear()
+    soup.messages.append(("n1.1", "n2.1", second))
+    soup.deliver()
+    soup.unlink("n1.1", "n2.1")
+    soup.link("n1.1", "n2.1")
+    soup.messages.clear()
+    soup.messages.append(("n1.1", "n2.1", first._replace(urgent=False)))
+    soup.deliver()
+    assert acks_to_n1(soup) == []

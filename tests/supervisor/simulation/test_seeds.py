@@ -31,6 +31,8 @@ FOUND = {
     440: "a node left without its processes while another one was joining",
     3080: "a target that departed and was forgotten was waited for, for ever",
     4253: "a node that started again with a slower clock gave an epoch of its earlier incarnation",
+    158: "an epoch granted to a move that was given up went to the restart after it as well",
+    1197: "a node waited for a copy of a departed incarnation that its peer had dropped, for ever",
     562: "a moved name had no entry for a moment, and a claim started it a second time",
 }
 
