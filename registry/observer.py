@@ -27,7 +27,7 @@ from registry.core.ids import Origin, incarnation_of
 from registry.core.member import Member, MemberConfig, next_origin
 from registry.core.membership import Timing
 from registry.mesh.protocol import OBSERVER, Handler, Hello, Identity, Mesh, Options, Refusal
-from registry.readmodel import ReadModel
+from registry.readmodel import EventRow, ReadModel
 from registry.runner import Hooks, Runner
 from registry.stream import TIMEOUT, Broker, Layer
 from registry.watch import Watch
@@ -79,12 +79,16 @@ class Observer:
         layer: Layer,
         began: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        wrote: Callable[[], None] = lambda: None,
     ) -> None:
-        """`began` is called, on the writer's thread, when this observer becomes the one that writes."""
+        """`began` is called, on the writer's thread, when this observer becomes the one that writes; `wrote` after each
+        commit of rows.
+        """
         self._config = config
         self._make_mesh = make_mesh
         self._layer = layer
         self._began = began
+        self._wrote = wrote
         self._clock = clock
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,6 +109,17 @@ class Observer:
         if writer is None:
             raise NotRecorded("the observer is starting")
         writer.record(batch)
+
+    @property
+    def term(self) -> tuple[str, int] | None:
+        """The holder and number of the term, while this observer writes."""
+        writer = self._writer
+        return None if writer is None else writer.term
+
+    def note(self, event: EventRow) -> None:
+        """Something for the history."""
+        if self._writer is not None:
+            self._writer.note(event)
 
     def _end(self, again_above: int | None) -> None:
         """End this incarnation; `again_above`: to begin again, with a higher one than this."""
@@ -139,7 +154,7 @@ class Observer:
             Watch(member, runner.lock),
             ReadModel(origin),
             Broker(client, self._layer, asyncio.get_running_loop()),
-            Owner(self._began, self._lose, lambda: runner.enter(Ticked())),
+            Owner(self._began, self._lose, lambda: runner.enter(Ticked()), self._wrote),
             self._config.keeping,
         )
         thread = threading.Thread(target=writer.run, name="writer")

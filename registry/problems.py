@@ -40,7 +40,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "has_processes": (409, "Still has processes", "A sworm with processes cannot be deleted."),
     "not_ended": (409, "Not over yet", "Only a node that left or died can be forgotten."),
     "ended": (409, "Already over", "The operation has ended and cannot be cancelled."),
-    "not_cancellable": (409, "Cannot be cancelled", "What this operation asked for has begun and runs to its end."),
+    "not_cancellable": (409, "Cannot be cancelled", "A node that drains leaves; that cannot be called back."),
     "in_progress": (409, "Still being answered", "The first request with this Idempotency-Key is not answered yet."),
     "precondition_failed": (412, "Changed meanwhile", "If-Match names another revision than the present one."),
     "too_large": (413, "Too large", "The body is larger than this path takes."),

@@ -90,6 +90,7 @@ class Owner:
     began: Callable[[], None] = lambda: None  #: it holds the term now
     lost: Callable[[], None] = lambda: None  #: it held the term and must end
     published: Callable[[], None] = lambda: None  #: the member's own map changed and should leave
+    wrote: Callable[[], None] = lambda: None  #: rows were committed
 
 
 class Writer:
@@ -135,6 +136,12 @@ class Writer:
         return self._definitions
 
     # ------------------------------------------------------------------------------------------------ from any thread
+
+    @property
+    def term(self) -> tuple[str, int] | None:
+        """The holder and number of the term, while it is this writer's."""
+        number = self._model.term
+        return (self._model.holder, number) if number else None
 
     def wake(self) -> None:
         """The member took a step; cheap enough to be called for each message."""
@@ -293,6 +300,8 @@ class Writer:
             written = self._model.write(work)
             self._committed(work, seen)
             self._broadcast.committed(written, work.rows, work.versions, at)
+            if work.rows:
+                self._owner.wrote()
         if stats := reports.newest(one for batch in told for one in batch.stats):
             self._model.write_stats(stats)
 

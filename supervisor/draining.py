@@ -1,28 +1,37 @@
 """Emptying a node: the preview, and the operation.
 
-Law: a drain has succeeded when its node left and nothing of that incarnation is registered any more; otherwise it
-failed, and says what stayed behind. A node that came back under a new incarnation has nothing to do with it.
+Law: the node itself does the work; here it is asked once for each taking up, and watched. A drain has succeeded when
+its node left and nothing of that incarnation is registered any more; otherwise it failed, and says what stayed behind.
+A node that came back under a new incarnation has nothing to do with it.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from registry.core.ids import origin_of
 from registry.models import Node, Process
-from registry.problems import Problem
+from registry.problems import Problem, problem_of
 from supervisor import commands, operations
 from supervisor.client import Asked
-from supervisor.models import FAILED, SUCCEEDED, Operation
-from supervisor.operations import Seen
+from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Rules, Step
+from supervisor.models import FAILED, OPEN_STATES, SUCCEEDED, Operation
+from supervisor.operations import Move, Term
 
 KIND = "drain"
 #: Seconds beyond the drain's own deadline until its node must have left.
 PATIENCE = 20.0
-#: Names that a failed drain lists.
-LISTED = 100
+#: Seconds between two looks at what the node still runs: it may run thousands.
+LOOK = 0.25
+#: Seconds until a node that did not answer is asked again.
+ASK_AGAIN = 1.0
 
 
 def moves(name: str) -> list[dict[str, Any]]:
@@ -44,49 +53,109 @@ def moves(name: str) -> list[dict[str, Any]]:
 
 
 def begin(name: str, deadline_s: float, requested_by: str, reason: str) -> Operation:
-    """Ask a node to hand everything over and leave."""
+    """Ask for a node to hand everything over and leave."""
     node = commands.node_named(name)
-    if Operation.objects.filter(kind=KIND, node=name, state__in=("pending", "running")).exists():
+    if Operation.objects.filter(kind=KIND, node=name, state__in=OPEN_STATES).exists():
         raise Problem("in_progress", f"{name} is being drained already")
-    params = {
-        "incarnation": node.incarnation,
-        "deadline_s": deadline_s,
-        "deadline": operations.deadline_in(deadline_s + PATIENCE),
-    }
-    operation = Operation(
-        kind=KIND, node=name, params=params, total=_of(name, node.incarnation).count(),
-        requested_by=requested_by, reason=reason,
+    held = _of(name, node.incarnation).order_by("sworm", "name").values_list("sworm", "name")
+    why = f"{name} is being drained"
+    params = {"incarnation": node.incarnation, "deadline_s": deadline_s, "deadline": time.time() + deadline_s}
+    return operations.begin(
+        KIND, [Move(sworm, process, name, "", why) for sworm, process in held], Rules(), requested_by, reason,
+        params=params, node=name,
     )  # fmt: skip
-    return operations.start(operation, _send)
 
 
-def _send(operation: Operation) -> None:
-    asked = Asked(operation.node, operation.params["incarnation"])
-    deadline = operations.deadline_in(commands.SHORT)
-    seconds = operation.params["deadline_s"]
-    answer = commands.ask([asked], "drain", None, deadline=deadline, deadline_s=seconds, leave=True)
-    commands.certain(answer)
+class Drain:
+    """One drain that this process watches."""
+
+    def __init__(self, operation: Operation, term: Term, pool: ThreadPoolExecutor, wake: Callable[[], None]) -> None:
+        self.operation = operation
+        self._term = term
+        self._pool = pool
+        self._wake = wake
+        self._node, self._incarnation = operation.node, int(operation.params["incarnation"])
+        self._open = {(s.sworm, s.name): s for s in operations.stored_steps(operation) if s.state in OPEN}
+        self._ask_at = 0.0
+        self._asked = False
+        self._refusal: Problem | None = None
+        self._look_at = 0.0
+        self.ended: End | None = None
+
+    def turn(self, row: Operation) -> bool:
+        """Ask the node if it must be asked, and look how far it is. False: the operation is not ours any more."""
+        now = time.time()
+        node = Node.objects.filter(name=self._node).first()
+        there = node if node is not None and node.incarnation == self._incarnation else None
+        if there is not None and there.status in ("alive", "suspect") and not self._asked and now >= self._ask_at:
+            self._ask(now)
+        if now < self._look_at and there is not None and there.status != "left":
+            return True
+        self._look_at = now + LOOK
+        left = list(_of(self._node, self._incarnation).values_list("sworm", "name"))
+        changed = self._gone_from({*left})
+        self.ended = self._end(there, left, now)
+        done = self.operation.total - len(self._open)
+        return (not changed and self.ended is None) or operations.store(
+            self.operation, self._term, changed, done, self.ended
+        )
+
+    def _gone_from(self, left: set[tuple[str, str]]) -> list[Step]:
+        """The steps of what the node does not run any more, with where it runs now."""
+        away = [self._open.pop(key) for key in [key for key in self._open if key not in left]]
+        where = _where(away)
+        return [_ended(step, where.get((step.sworm, step.name)), time.time()) for step in away]
+
+    def _end(self, node: Node | None, left: list[tuple[str, str]], now: float) -> End | None:
+        if (node is None or node.status == "left") and not left:
+            return End(SUCCEEDED, "", f"{self._node} left without a process")
+        if node is None or node.status == "dead":
+            return End(FAILED, "refused", f"{self._node} died while it drained; {len(left)} processes had not moved")
+        if self._refusal is not None:
+            return End(FAILED, self._refusal.code, self._refusal.detail)
+        if now > float(self.operation.params["deadline"]) + PATIENCE:
+            return End(FAILED, "no_answer", f"{self._node} has not left in time; {len(left)} processes had not moved")
+        return None
+
+    def _ask(self, now: float) -> None:
+        self._asked = True
+        seconds = max(1.0, float(self.operation.params["deadline"]) - now)
+        self._pool.submit(self._send, seconds)
+
+    def _send(self, seconds: float) -> None:
+        try:
+            asked = Asked(self._node, self._incarnation)
+            deadline = time.time() + commands.SHORT
+            answer = commands.ask([asked], "drain", None, deadline=deadline, deadline_s=seconds, leave=True)
+            commands.certain(answer)
+        except Exception as error:  # noqa: BLE001 - a thread of ours must say what happened where people look
+            problem = problem_of(error)
+            if problem.code in AGAIN:
+                self._ask_at, self._asked = time.time() + ASK_AGAIN, False
+            else:
+                self._refusal = problem
+        finally:
+            self._wake()
+            connection.close()
 
 
-def judge(operation: Operation) -> Seen:
-    """What the read model says of a drain."""
-    incarnation = operation.params["incarnation"]
-    node = Node.objects.filter(name=operation.node).first()
-    remaining = _of(operation.node, incarnation)
-    count = remaining.count()
-    total = max(operation.total, count)
-    gone = node is None or node.incarnation != incarnation or node.status == "left"
-    if gone and count == 0:
-        return Seen(total, total, SUCCEEDED, None, f"{operation.node} left without a process")
-    if node is not None and node.incarnation == incarnation and node.status == "dead":
-        names = [f"{sworm}/{name}" for sworm, name in remaining.values_list("sworm", "name")[:LISTED]]
-        detail = f"{operation.node} died while it drained; {count} processes had not moved"
-        return Seen(total - count, total, FAILED, {"code": "refused", "detail": detail, "left_behind": names}, detail)
-    return Seen(total - count, total)
+def _where(steps: Iterable[Step]) -> dict[tuple[str, str], tuple[str, str]]:
+    """{(sworm, name): (node, pid)} of what runs elsewhere now."""
+    names: dict[str, list[str]] = {}
+    for step in steps:
+        names.setdefault(step.sworm, []).append(step.name)
+    return {
+        (row[0], row[1]): (row[2], row[3])
+        for sworm, wanted in names.items()
+        for row in Process.objects.filter(sworm=sworm, name__in=wanted).values_list("sworm", "name", "node", "pid")
+    }
+
+
+def _ended(step: Step, where: tuple[str, str] | None, now: float) -> Step:
+    if where is None:
+        return replace(step, state=GONE, ended_at=now, code="unknown_process", detail="it is registered no more")
+    return replace(step, state=DONE, ended_at=now, detail=f"runs on {where[0]} as {where[1]}")
 
 
 def _of(node: str, incarnation: int) -> QuerySet[Process]:
     return Process.objects.filter(node=node, pid__startswith=origin_of(node, incarnation) + ".")
-
-
-operations.JUDGES[KIND] = judge

@@ -1,158 +1,229 @@
-"""Operations: asked for, sent to an agent, and settled by what the read model shows.
+"""Operations as rows: made, read, cancelled and ended.
 
-Law: every change is compare-and-set on an open state, so an operation ends once. Its end is read off the observed rows
-(and the agent's refusal, and its deadline), never off a wish: whoever looks, looks at the same evidence, and any
-process may settle. What an agent is asked runs in a thread of ours; if that dies with its process, the deadline ends
-the operation.
+Law: every change is compare-and-set on an open state, so an operation ends once. Whoever asks for one only writes rows
+and rings; the observer that writes carries it out (`supervisor.engine`), under its term. Its end is read off observed
+rows, never off a wish.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import DatabaseError, connection
+import redis
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, QuerySet
 from django.utils import timezone
 
-from registry.problems import Problem, problem_of
-from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation
+from registry.models import ObserverTerm
+from registry.problems import Problem
+from supervisor.core.operation import FAILED as STEP_FAILED
+from supervisor.core.operation import OPEN, End, Rules, Step
+from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation, OperationStep
 
 logger = logging.getLogger(__name__)
 
-#: Operations settled at one look at the list.
-MOST_SETTLED = 100
-THREADS = 8
+#: Channel that tells the observer to look at the operations now rather than at its next turn.
+CHANNEL = "sworm:operations"
 
-_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="operation")
+#: Seconds within which an observer must take an operation up: nobody wants it carried out an hour later.
+TAKE_UP = 60.0
+
+#: Processes that the item of one operation shows; the rest are read page by page.
+SHOWN = 1_000
+
+#: Names that the problem of a failed one lists.
+LISTED = 100
+
+#: Fields of a stored step that change.
+_CHANGING = ("state", "attempts", "pid", "epoch", "code", "detail", "asked_at", "ended_at")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the read model says of an operation: how far it is and, at its end, how it ended."""
+class Move:
+    """One process that shall be moved (or, without `to` and `source`, restarted), and why."""
 
-    done: int
-    total: int
-    state: str = RUNNING
-    problem: dict[str, Any] | None = None
-    step: str = ""
-
-
-#: Kind -> what is seen of such an operation. Each kind's module adds itself.
-JUDGES: dict[str, Callable[[Operation], Seen]] = {}
+    sworm: str
+    name: str
+    source: str = ""
+    to: str = ""
+    why: str = ""
 
 
-def item(operation: Operation) -> dict[str, Any]:
-    """An operation as REST shows it."""
+class Term(NamedTuple):
+    """The observer's right to carry out operations: its holder and number."""
+
+    holder: str
+    number: int
+
+
+# ------------------------------------------------------------------------------------------------------------- asking
+
+
+def begin(
+    kind: str, moves: Iterable[Move], rules: Rules, who: str, reason: str, *, params: Mapping[str, Any], **target: str
+) -> Operation:
+    """Store a new operation with its processes, and ring. `target`: `sworm`, `name`, `node`, as far as it has them."""
+    stored = list(moves)
+    told = {**params, "rules": asdict(rules), "take_up_by": time.time() + TAKE_UP}
+    operation = Operation(kind=kind, params=told, total=len(stored), requested_by=who, reason=reason, **target)
+    operation.steps = [note("requested")]
+    with transaction.atomic():
+        operation.save(force_insert=True)
+        OperationStep.objects.bulk_create(
+            (OperationStep(operation=operation, number=number, **asdict(move)) for number, move in enumerate(stored)),
+            batch_size=1_000,
+        )
+        transaction.on_commit(ring)
+    return operation
+
+
+def cancel(operation: Operation, who: str) -> Operation:
+    """Begin nothing more of an operation; what is under way finishes. A problem when it has ended."""
+    if operation.kind == "drain" and operation.state == RUNNING:
+        raise Problem("not_cancellable", f"{operation.node} drains, and leaves when it is empty")
+    ended = {"state": CANCELLED, "ended_at": timezone.now(), "cancelled_by": who}
+    steps = [*operation.steps, note(f"cancelled by {who} before it began")]
+    if not Operation.objects.filter(pk=operation.pk, state=PENDING).update(**ended, steps=steps):
+        wished = still_open(operation).filter(cancelled_by="").update(cancelled_by=who)
+        if not wished and not still_open(operation).exists():
+            operation.refresh_from_db()
+            raise Problem("ended", f"it is {operation.state}")
+    transaction.on_commit(ring)
+    operation.refresh_from_db()
+    return operation
+
+
+def ring() -> None:
+    """Tell the observer to look now. It looks at intervals anyway, so a broker that is away costs only time."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1.0, socket_timeout=1.0) as client:
+            client.publish(CHANNEL, b"")
+    except (redis.RedisError, OSError, ValueError) as error:
+        logger.warning("an operation was not announced: %s", error)
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def item(operation: Operation, shown: Iterable[OperationStep] = ()) -> dict[str, Any]:
+    """An operation as REST shows it, with as many of its processes as are given."""
     return {
         "id": str(operation.id),
         "kind": operation.kind,
         "target": operation.target,
         "state": operation.state,
         "progress": {"done": operation.done, "total": operation.total},
-        "steps": operation.steps,
+        "steps": [*operation.steps, *(step_item(step, operation.created_at) for step in shown)],
         "problem": operation.problem,
+        "cancelling": bool(operation.cancelled_by) and operation.state in OPEN_STATES,
         "requested_by": operation.requested_by,
         "reason": operation.reason,
         "created_at": operation.created_at,
+        "started_at": operation.started_at,
         "ended_at": operation.ended_at,
     }
 
 
-def start(operation: Operation, send: Callable[[Operation], None]) -> Operation:
-    """Store a new operation and carry it to its agent in the background. `send` raises the problem of a refusal."""
-    operation.steps = [_step("requested")]
-    operation.save(force_insert=True)
-    _pool.submit(_carry, operation, send)
-    return operation
+def whole_item(operation: Operation) -> dict[str, Any]:
+    """An operation with the first of its processes."""
+    return item(operation, operation.processes.order_by("number")[:SHOWN])
 
 
-def settle(operation: Operation) -> Operation:
-    """Look at an operation's effect and store what is seen; returns it as it stands now."""
-    if operation.state != RUNNING:
-        return operation
-    seen = JUDGES[operation.kind](operation)
-    if seen.state == RUNNING and _late(operation):
-        detail = "no end was seen in time; what it moved is told by GET"
-        seen = Seen(seen.done, seen.total, FAILED, {"code": "no_answer", "detail": detail}, "gave up waiting")
-    if seen.state != RUNNING:
-        _end(operation, seen)
-    elif (seen.done, seen.total) != (operation.done, operation.total):
-        _open(operation).update(done=seen.done, total=seen.total)
-    operation.refresh_from_db()
-    return operation
+def step_item(step: OperationStep, created_at: datetime) -> dict[str, Any]:
+    """A process of an operation as REST shows it."""
+    at = step.ended_at or step.asked_at
+    return {
+        "at": stamp(at) if at else created_at,
+        "text": f"{step.sworm}/{step.name}: {step.detail or step.state}",
+        "number": step.number,
+        "sworm": step.sworm,
+        "name": step.name,
+        "from": step.source or None,
+        "to": step.to or None,
+        "why": step.why,
+        "state": step.state,
+        "attempts": step.attempts,
+        "code": step.code,
+        "detail": step.detail,
+    }
 
 
-def settle_open() -> int:
-    """Settle whatever is open; returns how many were. Called at intervals, and by whoever lists operations."""
-    open_ones = list(Operation.objects.filter(state__in=OPEN_STATES).order_by("created_at")[:MOST_SETTLED])
-    for operation in open_ones:
-        if operation.state == PENDING and _late(operation):
-            fail(operation, "no_answer", "the agent never took it up")
-        else:
-            settle(operation)
-    return len(open_ones)
+# -------------------------------------------------------------------------------- the observer's side, under its term
 
 
-def cancel(operation: Operation) -> Operation:
-    """End an operation that has not reached its agent; a problem when it has, or is over."""
-    ended = Seen(operation.done, operation.total, CANCELLED, None, "cancelled")
-    if operation.state == PENDING and _end(operation, ended):
+def take_up(operation: Operation, term: Term) -> bool:
+    """Begin, or go on with, an operation; False when it is not open any more, or the term is lost."""
+    again = operation.state == RUNNING
+    steps = [*operation.steps, note(f"taken up {'again ' if again else ''}by {term.holder}")]
+    started_at = operation.started_at or timezone.now()
+    fresh = _mine(operation, term).filter(state=operation.state)
+    taken = fresh.update(state=RUNNING, steps=steps, started_at=started_at) == 1
+    if taken:
         operation.refresh_from_db()
-        return operation
-    operation.refresh_from_db()
-    raise Problem("not_cancellable" if operation.state in OPEN_STATES else "ended", f"it is {operation.state}")
+    return taken
 
 
-def fail(operation: Operation, code: str, detail: str) -> None:
-    """End an operation that came to nothing."""
-    _end(operation, Seen(operation.done, operation.total, FAILED, {"code": code, "detail": detail}, detail))
+def store(operation: Operation, term: Term, steps: Iterable[Step], done: int, end: End | None) -> bool:
+    """Store what changed, all or nothing; False when the operation is not open any more, or the term is lost."""
+    with transaction.atomic():
+        if _mine(operation, term).update(done=done) != 1:
+            return False
+        _store_steps(operation, steps)
+        if end is not None:
+            _mine(operation, term).update(**_ending(operation, done, end))
+    return True
 
 
-def deadline_in(seconds: float) -> float:
-    """A deadline for `params["deadline"]`: seconds since 1970."""
-    return time.time() + seconds
+def _store_steps(operation: Operation, steps: Iterable[Step]) -> None:
+    """Write these steps over what is stored of them."""
+    OperationStep.objects.bulk_create(
+        (OperationStep(operation=operation, **asdict(step)) for step in steps),
+        batch_size=1_000, update_conflicts=True, unique_fields=["operation", "number"], update_fields=_CHANGING,
+    )  # fmt: skip
 
 
-def _carry(operation: Operation, send: Callable[[Operation], None]) -> None:
-    try:
-        begun = _open(operation).update(state=RUNNING, steps=[*operation.steps, _step("sent to the agent")])
-        if begun:
-            send(operation)
-    except Exception as error:  # noqa: BLE001 - a thread of ours must say what happened where people look
-        _failed(operation, problem_of(error))
-    finally:
-        connection.close()
+def _ending(operation: Operation, done: int, ended: End) -> dict[str, Any]:
+    problem = None
+    if ended.state == FAILED:
+        left = operation.processes.filter(state__in=(*OPEN, STEP_FAILED)).values_list("sworm", "name")[:LISTED]
+        names = [f"{sworm}/{name}" for sworm, name in left]
+        problem = {"code": ended.code, "detail": ended.detail, "left_behind": names}
+    return {
+        "state": ended.state,
+        "done": F("total") if ended.state == SUCCEEDED else done,
+        "problem": problem,
+        "steps": [*operation.steps, note(ended.detail or ended.state)],
+        "ended_at": timezone.now(),
+    }
 
 
-def _failed(operation: Operation, problem: Problem) -> None:
-    try:
-        fail(operation, problem.code, problem.detail)
-    except DatabaseError as error:
-        logger.warning("operation %s failed, which could not be stored: %s", operation.id, error)
-
-
-def _end(operation: Operation, seen: Seen) -> bool:
-    """Store the end; False when another was first."""
-    steps = [*(_open(operation).values_list("steps", flat=True).first() or []), _step(seen.step or seen.state)]
-    done = seen.total if seen.state == SUCCEEDED else seen.done
-    ended: int = _open(operation).update(
-        state=seen.state, done=done, total=seen.total, problem=seen.problem, steps=steps, ended_at=timezone.now()
-    )
-    return ended == 1
-
-
-def _open(operation: Operation) -> Any:
+def still_open(operation: Operation) -> QuerySet[Operation]:
+    """The row of an operation, as long as it has not ended."""
     return Operation.objects.filter(pk=operation.pk, state__in=OPEN_STATES)
 
 
-def _late(operation: Operation) -> bool:
-    return time.time() > float(operation.params.get("deadline", 0.0))
+def _mine(operation: Operation, term: Term) -> QuerySet[Operation]:
+    held = ObserverTerm.objects.filter(term=term.number, holder=term.holder)
+    return still_open(operation).filter(Exists(held))
 
 
-def _step(text: str) -> dict[str, str]:
-    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), "text": text}
+def stored_steps(operation: Operation) -> list[Step]:
+    """The processes of an operation as the state machine takes them."""
+    fields = Step.__dataclass_fields__
+    return [Step(**values) for values in operation.processes.order_by("number").values(*fields)]
+
+
+def note(text: str) -> dict[str, str]:
+    """One line of what became of an operation."""
+    return {"at": stamp(time.time()), "text": text}
+
+
+def stamp(at: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

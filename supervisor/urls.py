@@ -11,8 +11,9 @@ from registry.api import paths
 from supervisor.api.all_processes import AllProcesses
 from supervisor.api.groups import Groups, Member, MultiCall, OneGroup, Publish
 from supervisor.api.messages import CallProcess, CastProcess, HandoffProcess, RestartProcess
+from supervisor.api.moving import MigrateProcesses, RestartSworm
 from supervisor.api.nodes import Cordon, DrainNode, Nodes, OneNode, Uncordon
-from supervisor.api.operations import CancelOperation, OneOperation, Operations
+from supervisor.api.operations import CancelOperation, OneOperation, Operations, OperationSteps
 from supervisor.api.processes import OneProcess, ProcessBatch, Processes
 from supervisor.api.sworms import OneSworm, Sworms
 
@@ -32,6 +33,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PROCESSES}/<name:name>/cast", CastProcess.as_view()),
     path(f"{_PROCESSES}/<name:name>/restart", RestartProcess.as_view()),
     path(f"{_PROCESSES}/<name:name>/handoff", HandoffProcess.as_view()),
+    path("sworms/<sworm:sworm>/migrate", MigrateProcesses.as_view()),
+    path("sworms/<sworm:sworm>/restart", RestartSworm.as_view()),
     path(_GROUPS, Groups.as_view()),
     path(f"{_GROUPS}/<name:group>", OneGroup.as_view()),
     path(f"{_GROUPS}/<name:group>/members/<name:name>", Member.as_view()),
@@ -44,5 +47,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("nodes/<node:node>/uncordon", Uncordon.as_view()),
     path("operations", Operations.as_view()),
     path("operations/<str:id>", OneOperation.as_view()),
+    path("operations/<str:id>/steps", OperationSteps.as_view()),
     path("operations/<str:id>/cancel", CancelOperation.as_view()),
 ]

@@ -136,6 +136,7 @@ class Move(msgspec.Struct):
     from_: str = msgspec.field(name="from")
     to: str | None
     problem: str | None
+    why: str = ""  #: why it is part of what was asked
 
 
 class Moves(msgspec.Struct):
@@ -178,11 +179,30 @@ class Operation(msgspec.Struct):
     state: Literal["pending", "running", "succeeded", "failed", "cancelled"]
     progress: Progress
     steps: list[dict[str, Any]]
-    problem: dict[str, Any] | None
+    problem: dict[str, Any] | None  #: with `left_behind`, names that it failed for
+    cancelling: bool  #: somebody cancelled it; what is under way finishes
     requested_by: str
     reason: str
     created_at: datetime
+    started_at: datetime | None  #: when an observer took it up
     ended_at: datetime | None
+
+
+class Step(msgspec.Struct):
+    """One process of an operation."""
+
+    at: datetime
+    text: str
+    number: int  #: its turn, from 0
+    sworm: str
+    name: str
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    why: str
+    state: Literal["waiting", "asked", "done", "failed", "gone", "skipped"]
+    attempts: int
+    code: str
+    detail: str
 
 
 class Replica(msgspec.Struct):
@@ -242,5 +262,5 @@ class Token(msgspec.Struct):
 
 ALL = (
     Sworm, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node, Operation,
-    Replica, Event, AuditEntry, Token,
+    Step, Replica, Event, AuditEntry, Token,
 )  # fmt: skip

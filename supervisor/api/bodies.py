@@ -120,6 +120,31 @@ class Handoff(Mutation, kw_only=True):
     dry_run: bool = False
 
 
+PerMinute = Annotated[float, Meta(gt=0, le=60_000, description="Most begun in a minute.")]
+AtOnce = Annotated[int, Meta(ge=1, le=64, description="Most under way at once.")]
+
+
+class Migrate(Mutation, kw_only=True):
+    """What shall move: everything on a node (`from`), some processes (`names`), or both; and where to: a node's name,
+    or null for wherever placement wants each.
+    """
+
+    from_: str | None = msgspec.field(name="from", default=None)
+    to: str | None = None
+    names: Annotated[list[Name], Meta(max_length=MAX_ITEMS)] | None = None
+    max_per_minute: PerMinute | None = None
+    max_at_once: AtOnce = 8
+    dry_run: bool = False
+
+
+class RollingRestart(Mutation, kw_only=True):
+    """How fast the processes of a sworm shall begin anew."""
+
+    max_per_minute: PerMinute | None = None
+    max_at_once: AtOnce = 1
+    dry_run: bool = False
+
+
 class Drain(Mutation, kw_only=True):
     """How long a node may take to hand its processes over, in seconds."""
 

@@ -14,7 +14,7 @@ from registry.api.endpoint import Endpoint, json
 from registry.api.schema import documented
 from registry.problems import done_already
 from registry.scopes import PROCESS_CALL, PROCESS_HANDOFF, PROCESS_WRITE
-from supervisor import definitions, handoff, operations, verbs
+from supervisor import definitions, moving, operations, verbs
 from supervisor.api import bodies
 from supervisor.api.finding import possible
 
@@ -91,10 +91,9 @@ class HandoffProcess(Endpoint):
         row = definitions.get(sworm)
         possible(name)
         body = read(request, bodies.Handoff, optional=True)
-        plan = handoff.plan(row, name, body.to)
+        plan = moving.plan_one(row.name, name, body.to)
         if body.dry_run:
-            return json({"moves": [plan.move()]})
-        plan.refuse_if_impossible()
-        operation = handoff.begin(plan, self.principal.actor, self.reason(body))
+            return json({"moves": [plan.item()]})
+        operation = moving.begin_one(plan, self.principal.actor, self.reason(body))
         self.audit("process.handoff", f"{sworm}/{name}", operation.reason, to=body.to, operation=str(operation.id))
-        return json(operations.item(operation), 202, Location=f"/api/v1/operations/{operation.id}")
+        return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")

@@ -136,4 +136,4 @@ class DrainNode(Endpoint):
             return json({"moves": draining.moves(node)})
         operation = draining.begin(node, body.deadline_s, self.principal.actor, self.reason(body))
         self.audit("node.drain", node, operation.reason, operation=str(operation.id))
-        return json(operations.item(operation), 202, Location=f"/api/v1/operations/{operation.id}")
+        return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")

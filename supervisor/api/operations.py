@@ -1,6 +1,7 @@
-"""/operations: what was asked for and how far it is.
+"""/operations: what was asked for, how far it is, and cancelling it.
 
-Law: looking at an operation settles it, so that what is shown is what the read model shows at this moment.
+Law: looking changes nothing: what is shown is what the observer stored, which stores an end only once the read model
+shows its effects. A cancel is a wish on the row; what is under way finishes.
 """
 
 from __future__ import annotations
@@ -24,16 +25,26 @@ from registry.api.paging import (
     decode_cursor,
     encode_cursor,
     envelope,
+    page,
     query,
     whole,
 )
 from registry.api.schema import documented
 from registry.auth import Principal
 from registry.problems import Problem, refused
-from registry.scopes import NODE_DRAIN, PROCESS_HANDOFF, READ
-from supervisor import operations
-from supervisor.models import STATES, Operation
+from registry.scopes import NODE_DRAIN, PROCESS_HANDOFF, PROCESS_WRITE, READ
+from supervisor import draining, operations, restarting
+from supervisor.core.operation import STATES as STEP_STATES
+from supervisor.models import STATES, Operation, OperationStep
 
+#: Kind -> the scope that its cancel needs: that of asking for it.
+SCOPES = {draining.KIND: NODE_DRAIN, restarting.KIND: PROCESS_WRITE}
+
+STEP_FILTERS = ("state", *PAGING)
+#: What a step's item is made of.
+STEP_FIELDS = (
+    "number", "sworm", "name", "source", "to", "why", "state", "attempts", "code", "detail", "asked_at", "ended_at",
+)  # fmt: skip
 FILTERS = ("state", "kind", "sworm", "node", *PAGING)
 
 
@@ -63,7 +74,6 @@ class Operations(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """One page, the newest first."""
         parameters = query(request, FILTERS)
-        operations.settle_open()
         rows = visible(self.principal)
         state = choice(parameters, "state", STATES)
         rows = rows if state is None else rows.filter(state=state)
@@ -103,7 +113,28 @@ class OneOperation(Endpoint):
     def get(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
         """Read it, as far as it is now."""
         query(request, ())
-        return json(operations.item(operations.settle(found(self.principal, id))))
+        return json(operations.whole_item(found(self.principal, id)))
+
+
+class OperationSteps(Endpoint):
+    """The processes of one operation."""
+
+    scopes = {"GET": READ}
+
+    @documented(
+        "List an operation's processes", items="Step", query=STEP_FILTERS, problems=["unknown_operation", "invalid"]
+    )
+    def get(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
+        """One page, in the order of their turns."""
+        row = found(self.principal, id)
+        parameters = query(request, STEP_FILTERS)
+        state = choice(parameters, "state", STEP_STATES)
+        steps = row.processes.all() if state is None else row.processes.filter(state=state)
+
+        def shown(values: dict[str, Any]) -> dict[str, Any]:
+            return operations.step_item(OperationStep(**values), row.created_at)
+
+        return json(page(steps.values(*STEP_FIELDS), {"number": int}, parameters, shown))
 
 
 class CancelOperation(Endpoint):
@@ -116,12 +147,12 @@ class CancelOperation(Endpoint):
         problems=["unknown_operation", "not_cancellable", "ended"],
     )
     def post(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
-        """End one that has not reached its agent yet."""
+        """Begin nothing more of it; what is under way finishes, and its end is told by GET."""
         row = found(self.principal, id)
-        scope = PROCESS_HANDOFF if row.sworm else NODE_DRAIN
+        scope = SCOPES.get(row.kind, PROCESS_HANDOFF)
         if not self.principal.may(scope):
             raise Problem("forbidden", f"this needs the scope {scope}")
         body = read(request, Mutation, optional=True)
-        ended = operations.cancel(row)
+        wished = operations.cancel(row, self.principal.actor)
         self.audit("operation.cancel", str(row.pk), self.reason(body))
-        return json(operations.item(ended))
+        return json(operations.whole_item(wished))

@@ -1,7 +1,8 @@
 """`manage.py observer`: the control plane's member of the mesh, and the consumer of agents' reports.
 
-Law: composition only. Reports are consumed by the observer that writes, not by a standby, so that one history has one
-writer. SIGTERM or SIGINT ends it cleanly with status 0; a second one at once; losing the term ends it with status 1.
+Law: composition only. Reports are consumed, and operations carried out, by the observer that writes, not by a standby,
+so that one history has one writer. SIGTERM or SIGINT ends it cleanly with status 0; a second one at once; losing the
+term ends it with status 1.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from registry.observer import Observer, ObserverConfig
 from registry.writing import Keeping, NotRecorded
 from supervisor.broker import DoorbellBroker, embedded_worker
 from supervisor.config import LISTEN, BadFlag, need_cluster_key, parse_join, parse_listen, parse_name
-from supervisor.settling import Settling
+from supervisor.engine import Engine
+from supervisor.operations import Term
 from supervisor.tasks import OBSERVER_QUEUE, ReportActor, declare_report
 
 #: Milliseconds until an idle consumer of reports notices that it is to end.
@@ -125,18 +127,30 @@ def _run(config: ObserverConfig, key: bytes) -> bool:
     def make_mesh(identity: Identity, handler: Handler, limits: Options) -> Mesh:
         return WebSocketMesh(identity, key, codec, handler, limits)
 
-    observer = Observer(config, make_mesh, get_channel_layer(), began=lambda: reports.start(observer))
+    def began() -> None:
+        reports.start(observer)
+        engine.wake()
+
+    def wrote() -> None:
+        engine.wake()
+
+    observer = Observer(config, make_mesh, get_channel_layer(), began=began, wrote=wrote)
+    engine = Engine(lambda: _term(observer), observer.note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _asked_to_end, loop, observer, reports)
-        settling = Settling()
-        settling.start()
+        engine.start()
         try:
             return runner.run(observer.run())
         finally:
-            settling.stop()
+            engine.stop()
             reports.stop()
+
+
+def _term(observer: Observer) -> Term | None:
+    held = observer.term
+    return None if held is None else Term(*held)
 
 
 def _asked_to_end(loop: asyncio.AbstractEventLoop, observer: Observer, reports: Reports) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +14,11 @@ django.setup()  # when pytest is given this folder, this file is read before pyt
 
 from registry import observed  # noqa: E402
 from registry.auth import Principal  # noqa: E402
+from registry.readmodel import EventRow  # noqa: E402
 from registry.scopes import ALL  # noqa: E402
 from supervisor import definitions  # noqa: E402
+from supervisor.engine import Engine  # noqa: E402
+from supervisor.operations import Term  # noqa: E402
 from tests.asking import Asking, asking  # noqa: E402
 from tests.supervisor.agents import Agent, add_node, observer_writes  # noqa: E402
 
@@ -67,3 +71,44 @@ def start_agent(transactional_db: None, _agents: dict[str, Agent]) -> Callable[.
 def agent(start_agent: Callable[..., Agent]) -> Agent:
     """One agent, n1."""
     return start_agent()
+
+
+class Driver:
+    """An engine that takes its turns when the test looks, as the observer of `observer_writes` would."""
+
+    def __init__(self, ask: Asking) -> None:
+        self._ask = ask
+        self.told: list[EventRow] = []
+        self.term = Term("o.1", 1)
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        return Engine(lambda: self.term, self.told.append)
+
+    def restart(self) -> None:
+        """The observer's process dies, and another one takes over."""
+        self.engine.stop_asking()
+        self.engine = self._engine()
+
+    def until(self, operation: str, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """The operation once this holds."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            self.engine.turn()
+            found: dict[str, Any] = self._ask.get(f"/operations/{operation}").body
+            if holds(found):
+                return found
+            time.sleep(0.01)
+        raise AssertionError(f"still {found}")
+
+    def ended(self, operation: str) -> dict[str, Any]:
+        """The operation once it has ended."""
+        return self.until(operation, lambda found: found["ended_at"] is not None)
+
+
+@pytest.fixture
+def driver(ask: Asking) -> Iterator[Driver]:
+    """Whoever carries operations out."""
+    driver = Driver(ask)
+    yield driver
+    driver.engine.stop_asking()

@@ -1,4 +1,4 @@
-"""/operations, and the two kinds that exist: handoff and drain."""
+"""/operations, and the kinds that came first: handoff of one and drain."""
 
 from __future__ import annotations
 
@@ -10,28 +10,14 @@ import msgspec
 import pytest
 
 from registry.api import answers
-from registry.models import Event, Node, Process
-from supervisor.models import CANCELLED, FAILED, PENDING, RUNNING, Operation
+from registry.models import Node, Process
+from supervisor.models import CANCELLED, FAILED, PENDING, RUNNING, Operation, OperationStep
 from tests.asking import Answer, Asking, asking
-from tests.supervisor.agents import Agent, add_node, add_process, next_revision, now
+from tests.supervisor.agents import Agent, add_node, add_process
+from tests.supervisor.api.conftest import Driver
 
 HANDOFF = "/sworms/rooms/processes/lobby/handoff"
 ACCEPTED = {"ok": True, "result": {}}
-
-
-def ended(ask: Asking, operation: str) -> dict[str, Any]:
-    """The operation once it has ended."""
-    return settled(ask, operation, {"succeeded", "failed", "cancelled"})
-
-
-def settled(ask: Asking, operation: str, states: set[str]) -> dict[str, Any]:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        found: dict[str, Any] = ask.get(f"/operations/{operation}").body
-        if found["state"] in states:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"still {found}")
 
 
 @pytest.fixture
@@ -51,59 +37,65 @@ def moves_to(node: str, **row: Any) -> Any:
     return obey
 
 
-def test_a_handoff_succeeds_once_the_move_is_shown(ask: Asking, lobby: Process, agent: Agent) -> None:
+def test_a_handoff_succeeds_once_the_move_is_shown(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
     agent.answers["handoff"] = moves_to("n2")
     answer = ask.post(HANDOFF, {"to": "n2", "reason": "balance"})
     assert answer.status == 202
     msgspec.convert(answer.body, answers.Operation)
     assert answer.response.headers["Location"] == f"/api/v1/operations/{answer.body['id']}"
-    found = ended(ask, answer.body["id"])
+    found = driver.ended(answer.body["id"])
     assert (found["state"], found["progress"], found["problem"]) == ("succeeded", {"done": 1, "total": 1}, None)
     assert (found["target"], found["reason"], found["requested_by"]) == ("rooms/lobby", "balance", "token:test")
-    assert [step["text"] for step in found["steps"]] == ["requested", "sent to the agent", "runs on n2 as n2.1.7"]
-    assert found["ended_at"] is not None
+    texts = ["requested", "taken up by o.1", "runs on n2 as n2.1.7", "rooms/lobby: runs on n2 as n2.1.7"]
+    assert [step["text"] for step in found["steps"]] == texts
+    step = msgspec.convert(found["steps"][-1], answers.Step)
+    assert (step.from_, step.to, step.state, step.attempts) == ("n1", "n2", "done", 1)
     assert ask.get("/sworms/rooms/processes/lobby").body["node"] == "n2"
+    assert [told.kind for told in driver.told] == ["operation_started", "operation_succeeded"]
 
 
-def test_the_agent_is_asked_with_the_operations_id(ask: Asking, lobby: Process, agent: Agent) -> None:
+def test_the_agent_is_asked_for_that_incarnation_under_a_claim(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver
+) -> None:
     agent.answers["handoff"] = moves_to("n2")
     answer = ask.post(HANDOFF, {"to": "n2"})
-    ended(ask, answer.body["id"])
-    command = agent.seen[-1]
-    assert (command["op"], command["to"], command["claim"]) == ("handoff", "n2", uuid.UUID(answer.body["id"]).hex)
+    driver.ended(answer.body["id"])
+    (command,) = agent.seen
+    assert (command["op"], command["to"], command["pid"]) == ("handoff", "n2", lobby.pid)
+    assert command["claim"] == f"{uuid.UUID(answer.body['id']).hex}/0/1"
 
 
-def test_a_handoff_that_the_agent_refuses_has_failed(ask: Asking, lobby: Process, agent: Agent) -> None:
-    agent.answers["handoff"] = {"ok": False, "problem": "no_node", "detail": "n2 takes no processes"}
-    found = ended(ask, ask.post(HANDOFF, {"to": "n2"}).body["id"])
-    assert (found["state"], found["problem"]) == ("failed", {"code": "no_node", "detail": "n2 takes no processes"})
+def test_a_handoff_that_the_agent_refuses_has_failed(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
+    agent.answers["handoff"] = {"ok": False, "problem": "handoff_failed", "detail": "no room"}
+    found = driver.ended(ask.post(HANDOFF, {"to": "n2"}).body["id"])
+    problem = {"code": "refused", "detail": "handoff_failed: no room", "left_behind": ["rooms/lobby"]}
+    assert (found["state"], found["problem"]) == ("failed", problem)
+    assert agent.ops() == ["handoff"]
 
 
-def test_a_handoff_that_goes_elsewhere_has_failed(ask: Asking, lobby: Process, agent: Agent) -> None:
-    agent.answers["handoff"] = moves_to("n3")
-    found = ended(ask, ask.post(HANDOFF, {"to": "n2"}).body["id"])
-    assert found["state"] == "failed"
-    assert "n3" in found["problem"]["detail"]
-
-
-def test_a_handoff_whose_failure_is_reported_has_failed(ask: Asking, lobby: Process, agent: Agent) -> None:
-    def report(command: dict[str, Any]) -> dict[str, Any]:
-        Event.objects.create(
-            revision=next_revision(), at=now(), kind="handoff_failed", sworm="rooms", name="lobby", detail="no room"
-        )
-        return ACCEPTED
-
-    agent.answers["handoff"] = report
-    found = ended(ask, ask.post(HANDOFF, {"to": "n2"}).body["id"])
-    assert found["problem"] == {"code": "refused", "detail": "no room"}
-
-
-def test_a_handoff_without_an_end_fails_at_its_deadline(ask: Asking, lobby: Process, agent: Agent) -> None:
-    agent.answers["handoff"] = ACCEPTED
+def test_a_handoff_of_a_process_that_ends_has_failed(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.core.operation.VANISHED_AFTER", 0.1)
     answer = ask.post(HANDOFF, {"to": "n2"})
-    settled(ask, answer.body["id"], {"running"})
-    Operation.objects.update(params={**Operation.objects.get().params, "deadline": time.time() - 1})
-    assert ask.get("/operations").body["items"][0]["problem"]["code"] == "no_answer"
+    lobby.delete()
+    found = driver.ended(answer.body["id"])
+    assert (found["state"], found["problem"]["code"]) == ("failed", "unknown_process")
+
+
+def test_what_no_observer_takes_up_has_failed(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
+    operation = ask.post(HANDOFF, {"to": "n2"}).body["id"]
+    Operation.objects.update(params={**Operation.objects.get().params, "take_up_by": time.time() - 1})
+    found = driver.ended(operation)
+    assert (found["problem"]["code"], agent.seen) == ("no_answer", [])
+
+
+def test_nobody_acts_without_the_term(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
+    operation = ask.post(HANDOFF, {"to": "n2"}).body["id"]
+    driver.term = driver.term._replace(number=2)
+    driver.engine.turn()
+    assert ask.get(f"/operations/{operation}").body["state"] == "pending"
+    assert agent.seen == []
 
 
 def test_the_dry_run_shows_the_move_and_changes_nothing(ask: Asking, lobby: Process, agent: Agent) -> None:
@@ -147,24 +139,42 @@ def drain(ask: Asking) -> Answer:
     return answer
 
 
-def test_a_drain_succeeds_once_its_node_left_empty(ask: Asking, lobby: Process, agent: Agent) -> None:
+def test_a_drain_succeeds_once_its_node_left_empty(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
     agent.answers["drain"] = ACCEPTED
     operation = drain(ask).body["id"]
-    found = settled(ask, operation, {"running"})
-    assert (found["progress"], found["target"]) == ({"done": 0, "total": 1}, "n1")
+    found = driver.until(operation, lambda found: agent.seen)
+    assert (found["state"], found["progress"], found["target"]) == ("running", {"done": 0, "total": 1}, "n1")
     assert ask.post("/nodes/n1/drain").code == "in_progress"
+    assert ask.post(f"/operations/{operation}/cancel").code == "not_cancellable"
     add_process("rooms", "lobby", node="n2", epoch=7)
-    assert ask.get(f"/operations/{operation}").body["progress"] == {"done": 1, "total": 1}
+    found = driver.until(operation, lambda found: found["progress"] == {"done": 1, "total": 1})
+    assert (found["state"], found["steps"][-1]["detail"]) == ("running", "runs on n2 as n2.1.7")
     Node.objects.filter(name="n1").update(status="left")
-    assert ask.get(f"/operations/{operation}").body["state"] == "succeeded"
-    assert agent.seen[-1]["deadline_s"] == 5
+    assert driver.ended(operation)["state"] == "succeeded"
+    assert 4 < agent.seen[-1]["deadline_s"] <= 5
 
 
-def test_a_drain_whose_node_dies_lists_what_it_left(ask: Asking, lobby: Process, agent: Agent) -> None:
+def test_a_drain_that_its_observer_left_half_way_is_watched_by_the_next(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver
+) -> None:
     agent.answers["drain"] = ACCEPTED
     operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    Node.objects.filter(name="n1").update(status="draining")
+    driver.restart()
+    driver.engine.turn()
+    add_process("rooms", "lobby", node="n2", epoch=7)
+    Node.objects.filter(name="n1").update(status="left")
+    assert driver.ended(operation)["state"] == "succeeded"
+    assert agent.ops() == ["drain"]
+
+
+def test_a_drain_whose_node_dies_lists_what_it_left(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
+    agent.answers["drain"] = ACCEPTED
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
     Node.objects.filter(name="n1").update(status="dead")
-    found = ended(ask, operation)
+    found = driver.ended(operation)
     assert (found["state"], found["problem"]["left_behind"]) == ("failed", ["rooms/lobby"])
 
 
@@ -182,15 +192,35 @@ def test_the_list_filters_and_pages(ask: Asking, rooms: str) -> None:
     assert ask.get("/operations?cursor=x").fields == ["cursor"]
 
 
+def test_the_processes_of_an_operation_are_a_list_of_their_own(ask: Asking, rooms: str) -> None:
+    row = Operation.objects.create(kind="migrate", sworm="rooms", requested_by="me")
+    for number in range(5):
+        state = "failed" if number % 2 else "done"
+        OperationStep.objects.create(operation=row, number=number, sworm="rooms", name=f"r{number}", state=state)
+    path = f"/operations/{row.pk}/steps"
+    first = ask.get(f"{path}?limit=3").body
+    second = ask.get(f"{path}?limit=3&cursor={first['next_cursor']}").body
+    assert [item["number"] for item in first["items"] + second["items"]] == [0, 1, 2, 3, 4]
+    msgspec.convert(first["items"][0], answers.Step)
+    assert [item["name"] for item in ask.get(f"{path}?state=failed").body["items"]] == ["r1", "r3"]
+    assert ask.get(f"{path}?state=odd").fields == ["state"]
+    assert ask.get(f"/operations/{uuid.uuid4()}/steps").code == "unknown_operation"
+
+
 @pytest.mark.django_db
 def test_cancelling() -> None:
     ask = asking()
     soon = {"deadline": time.time() + 60}
     waiting = Operation.objects.create(kind="handoff", sworm="r", state=PENDING, requested_by="me", params=soon)
     running = Operation.objects.create(kind="drain", node="n1", state=RUNNING, requested_by="me", params=soon)
+    restart = Operation.objects.create(kind="restart", sworm="r", state=RUNNING, requested_by="me")
     assert ask.post(f"/operations/{waiting.pk}/cancel").body["state"] == "cancelled"
     assert ask.post(f"/operations/{waiting.pk}/cancel").code == "ended"
     assert ask.post(f"/operations/{running.pk}/cancel").code == "not_cancellable"
+    wished = ask.post(f"/operations/{restart.pk}/cancel").body
+    assert (wished["state"], wished["cancelling"]) == ("running", True)
+    assert ask.post(f"/operations/{restart.pk}/cancel").status == 200
     assert ask.post(f"/operations/{uuid.uuid4()}/cancel").code == "unknown_operation"
     assert ask.get("/operations/nonsense").code == "unknown_operation"
     assert asking("read").post(f"/operations/{running.pk}/cancel").code == "forbidden"
+    assert asking("process:handoff").post(f"/operations/{restart.pk}/cancel").code == "forbidden"

@@ -1,0 +1,75 @@
+"""/sworms/{sworm}/migrate, /restart: what is asked of many processes of a sworm at once.
+
+Law: each answers with an operation, a promise to try; its end is read there. A dry run answers with the moves that
+would be made, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from registry.api.bodies import read
+from registry.api.endpoint import Endpoint, json
+from registry.api.schema import documented
+from registry.scopes import PROCESS_HANDOFF, PROCESS_WRITE
+from supervisor import definitions, moving, operations, restarting
+from supervisor.api import bodies
+from supervisor.core.operation import Rules
+from supervisor.models import Operation
+
+ASKING = ["invalid", "unknown_sworm"]
+
+
+class Moving(Endpoint):
+    """What those endpoints share."""
+
+    def _begun(self, operation: Operation, **detail: Any) -> HttpResponse:
+        self.audit(f"sworm.{operation.kind}", operation.sworm, operation.reason, operation=str(operation.id), **detail)
+        return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")
+
+
+class MigrateProcesses(Moving):
+    """Moves of many."""
+
+    scopes = {"POST": PROCESS_HANDOFF}
+
+    @documented("Move processes", body=bodies.Migrate, answers={200: "Moves", 202: "Operation"}, problems=ASKING)
+    def post(self, request: Request, sworm: str) -> HttpResponse:
+        """Move what a node runs of a sworm, or some processes, with their state."""
+        row = definitions.get(sworm)
+        body = read(request, bodies.Migrate, limit=bodies.MAX_BATCH_BODY)
+        plans = moving.plan_many(row.name, body.from_, body.to, body.names)
+        if body.dry_run:
+            return json({"moves": [plan.item() for plan in plans]})
+        rules = Rules(width=body.max_at_once, per_minute=body.max_per_minute or 0.0)
+        asked = {"from": body.from_, "to": body.to, "max_per_minute": body.max_per_minute}
+        operation = moving.begin_many(
+            row.name, plans, rules, self.principal.actor, self.reason(body), params=asked, node=body.from_ or ""
+        )
+        return self._begun(operation, **asked, processes=operation.total)
+
+
+class RestartSworm(Moving):
+    """Rolling restarts."""
+
+    scopes = {"POST": PROCESS_WRITE}
+
+    @documented(
+        "Restart a sworm",
+        body=bodies.RollingRestart,
+        answers={200: "Moves", 202: "Operation"},
+        problems=["in_progress", *ASKING],
+    )
+    def post(self, request: Request, sworm: str) -> HttpResponse:
+        """Restart every process of a sworm, a few at a time; state is not carried over."""
+        row = definitions.get(sworm)
+        body = read(request, bodies.RollingRestart, optional=True)
+        if body.dry_run:
+            return json({"moves": restarting.moves(row)})
+        operation = restarting.begin(
+            row, body.max_at_once, body.max_per_minute or 0.0, self.principal.actor, self.reason(body)
+        )
+        return self._begun(operation, max_at_once=body.max_at_once, processes=operation.total)

@@ -1,0 +1,171 @@
+"""Carries out the operations, in the process of the observer that writes.
+
+Law: one thread, which acts only under its observer's term: what is stored asserts the term, and what is sent is sent
+after it was stored. Whoever takes the term over finds in the rows what was asked and goes on from there, also after a
+restart half-way. A database or a broker that is away costs time and nothing else.
+
+`turn` is one round, and can be called by itself; `run` only repeats it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol
+
+import redis
+from django.conf import settings
+from django.db import Error, connection
+
+from registry.readmodel import EventRow
+from supervisor import draining, operations
+from supervisor.core.operation import End
+from supervisor.draining import Drain
+from supervisor.driving import Drive
+from supervisor.models import FAILED, OPEN_STATES, PENDING, Operation
+from supervisor.operations import Term
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two turns while operations are under way and nothing wakes it, and while there are none.
+BUSY, IDLE = 0.25, 1.0
+
+#: Seconds that a first reason to look waits for those that belong to it.
+GATHER = 0.01
+
+#: Commands of all operations that may wait for their answers at once.
+THREADS = 32
+
+#: Seconds between two attempts to reach the broker.
+RECONNECT = 1.0
+
+
+class Runner(Protocol):
+    """One operation under way here."""
+
+    operation: Operation
+    ended: End | None  #: set in the turn in which it ended
+
+    def turn(self, row: Operation) -> bool:
+        """Do what is to be done now; `row` is the operation as stored. False: it is not ours any more."""
+
+
+class Engine:
+    """All operations. `term` gives the term while this process's observer writes; `note` takes events."""
+
+    def __init__(self, term: Callable[[], Term | None], note: Callable[[EventRow], None]) -> None:
+        self._term = term
+        self._note = note
+        self._under: Term | None = None
+        self._runners: dict[uuid.UUID, Runner] = {}
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="operation")
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in ((self.run, "operations"), (self._listen, "operations bell"))
+        ]
+
+    # ------------------------------------------------------------------------------------------------ from any thread
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End with the turn under way; what is open is taken up by whoever writes next."""
+        self._stopping.set()
+        self._woken.set()
+        self._threads[0].join(IDLE)
+        self.stop_asking()
+
+    def stop_asking(self) -> None:
+        """Send no more of what waits to be sent; it is sent by whoever takes over."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def wake(self) -> None:
+        """Something may have changed; cheap enough to be called after each commit of the observer."""
+        if not self._woken.is_set():
+            self._woken.set()
+
+    # ---------------------------------------------------------------------------------------------------- the thread
+
+    def run(self) -> None:
+        """Carry out until `stop`."""
+        while not self._stopping.is_set():
+            self._woken.wait(BUSY if self._runners else IDLE)
+            self._stopping.wait(GATHER)
+            self._woken.clear()
+            try:
+                self.turn()
+            except Error as error:
+                logger.warning("operations wait for the database: %s", str(error).partition("\n")[0])
+                self._forget()
+                self._stopping.wait(IDLE)
+            except Exception:
+                logger.exception("a turn of the operations failed")
+                self._forget()
+                self._stopping.wait(IDLE)
+        connection.close()
+
+    def turn(self) -> None:
+        """One round over all open operations."""
+        term = self._term()
+        if term is None or term != self._under:
+            self._runners.clear()
+            self._under = term
+        if term is None:
+            return
+        rows = {row.pk: row for row in Operation.objects.filter(state__in=OPEN_STATES).order_by("created_at")}
+        self._runners = {key: runner for key, runner in self._runners.items() if key in rows}
+        for key, row in rows.items():
+            runner = self._runners.get(key) or self._take_up(row, term)
+            if runner is None:
+                continue
+            ours = runner.turn(row)
+            if not ours or runner.ended is not None:
+                self._runners.pop(key, None)
+            if ours and runner.ended is not None:
+                self._tell(f"operation_{runner.ended.state}", runner.operation, runner.ended.detail)
+
+    def _take_up(self, row: Operation, term: Term) -> Runner | None:
+        if row.state == PENDING and time.time() > float(row.params.get("take_up_by", 0.0)):
+            detail = f"no observer took it up within {operations.TAKE_UP:.0f} s; nothing was done"
+            if operations.store(row, term, (), row.done, End(FAILED, "no_answer", detail)):
+                self._tell("operation_failed", row, detail)
+            return None
+        first = row.state == PENDING
+        if not operations.take_up(row, term):
+            return None
+        make = Drain if row.kind == draining.KIND else Drive
+        runner: Runner = make(row, term, self._pool, self.wake)
+        self._runners[row.pk] = runner
+        self._tell("operation_started" if first else "operation_resumed", row, f"by {term.holder}")
+        return runner
+
+    def _forget(self) -> None:
+        """Nothing is known of the last transaction: the rows say how far everything is."""
+        self._runners.clear()
+        connection.close()
+
+    def _tell(self, kind: str, row: Operation, detail: str) -> None:
+        text = f"{row.kind} {row.target} ({row.pk}), for {row.requested_by}: {detail}"
+        self._note(EventRow(time.time(), kind, row.sworm, row.name, row.node, detail=text))
+
+    def _listen(self) -> None:
+        """Wake up when somebody asks for something; what is lost while the broker is away, `run` finds by itself."""
+        while not self._stopping.is_set():
+            with suppress(redis.RedisError, OSError):
+                client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2.0, health_check_interval=10)
+                with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
+                    pubsub.subscribe(operations.CHANNEL)
+                    while not self._stopping.is_set():
+                        if pubsub.get_message(timeout=IDLE) is not None:
+                            self.wake()
+            self._stopping.wait(RECONNECT)

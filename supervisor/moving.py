@@ -1,0 +1,141 @@
+"""Moving processes: the plan that a dry run shows, and the operation that carries it out.
+
+Law: the source's node decides; here a move is only planned, from the read model, and refused when it cannot be. What
+may have changed until its turn comes is judged then, by `supervisor.core.operation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from registry.models import Node, Process
+from registry.problems import Problem, refused
+from supervisor import operations
+from supervisor.core.operation import Rules
+from supervisor.models import Operation
+from supervisor.operations import Move
+
+HANDOFF, MIGRATE = "handoff", "migrate"
+#: Moves that an operation has under way at once, unless it is told otherwise.
+WIDTH = 8
+#: Names that a refusal lists.
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One move: from where, to where (None: wherever placement wants it), and why it cannot be."""
+
+    process: Process
+    to: str | None
+    problem: str | None
+    why: str = ""
+
+    def item(self) -> dict[str, Any]:
+        """The move as a dry run shows it."""
+        return {
+            "sworm": self.process.sworm,
+            "name": self.process.name,
+            "from": self.process.node,
+            "to": self.to,
+            "problem": self.problem,
+            **({"why": self.why} if self.why else {}),
+        }
+
+    def move(self) -> Move:
+        """The move as an operation takes it."""
+        return Move(self.process.sworm, self.process.name, self.process.node, self.to or "", self.why)
+
+
+def plan_one(sworm: str, name: str, to: str | None) -> Plan:
+    """Look at the move of one process; a problem when there is no such process."""
+    process = Process.objects.filter(sworm=sworm, name=name).first()
+    if process is None:
+        raise Problem("unknown_process", f"nothing is registered as {name!r} in {sworm}")
+    return Plan(process, to, _obstacle(process, to, _takers(sworm)))
+
+
+def begin_one(wanted: Plan, who: str, reason: str) -> Operation:
+    """Move one process; 422 when that cannot be."""
+    if wanted.problem is not None:
+        raise refused("to", wanted.problem)
+    process = wanted.process
+    rules = Rules(width=1, strict=True)
+    return operations.begin(
+        HANDOFF, [wanted.move()], rules, who, reason, params={"to": wanted.to}, sworm=process.sworm, name=process.name
+    )
+
+
+def plan_many(sworm: str, source: str | None, to: str | None, names: Sequence[str] | None) -> list[Plan]:
+    """Look at the moves of everything on a node, or of some names (of those on a node, if both are given).
+
+    Problems: neither is given, a node or a name that does not exist, a node that takes nothing.
+    """
+    if source is None and names is None:
+        raise refused("from", "name a node to leave, or the processes by `names`, or both")
+    if source is not None and not Node.objects.filter(name=source, forgotten=False).exists():
+        raise refused("from", f"no node is named {source!r}")
+    if to is not None and (problem := _unfit(sworm, to)):
+        raise refused("to", problem)
+    if to is not None and to == source:
+        raise refused("to", f"is {source}, where they run already")
+    rows = Process.objects.filter(sworm=sworm).order_by("name")
+    if names is None:
+        found = list(rows.filter(node=source).exclude(target=""))  # a further name follows its process
+    else:
+        found = list(rows.filter(name__in=[name for name in names if "\x00" not in name]))
+        _refuse_unknown(sworm, names, found)
+        _refuse_elsewhere(source, found)
+    why = f"it is to leave {source}" if source is not None else "it was chosen"
+    takers = _takers(sworm)
+    return [Plan(process, to, _obstacle(process, to, takers), why) for process in found]
+
+
+def begin_many(
+    sworm: str, plans: Iterable[Plan], rules: Rules, who: str, reason: str, *, params: dict[str, Any], node: str = ""
+) -> Operation:
+    """Move them; what cannot be moved fails when its turn comes, unless it can by then."""
+    moves = [plan.move() for plan in plans]
+    return operations.begin(MIGRATE, moves, rules, who, reason, params=params, sworm=sworm, node=node)
+
+
+def _refuse_unknown(sworm: str, names: Sequence[str], found: Iterable[Process]) -> None:
+    unknown = sorted({*names} - {process.name for process in found})
+    if unknown:
+        more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+        listed = ", ".join(map(repr, unknown[:LISTED]))
+        raise refused("names", f"nothing is registered in {sworm} as {listed}{more}")
+
+
+def _refuse_elsewhere(source: str | None, found: Iterable[Process]) -> None:
+    for process in found:
+        if source is not None and process.node != source:
+            raise refused("names", f"{process.name!r} runs on {process.node}, not on {source}")
+
+
+def _takers(sworm: str) -> frozenset[str]:
+    """The nodes that take processes of a sworm."""
+    rows = Node.objects.filter(forgotten=False, cordoned=False, status="alive").values_list("name", "sworms")
+    return frozenset(name for name, hosted in rows if {"*", sworm} & {*hosted})
+
+
+def _obstacle(process: Process, to: str | None, takers: frozenset[str]) -> str | None:
+    if to is None:
+        return None if takers - {process.node} else "no other node could take it"
+    if to == process.node:
+        return f"it runs on {to} already"
+    return None if to in takers else _unfit(process.sworm, to)
+
+
+def _unfit(sworm: str, to: str) -> str | None:
+    """Why a node takes no process of a sworm."""
+    node = Node.objects.filter(name=to, forgotten=False).first() if "\x00" not in to else None
+    if node is None:
+        return f"no node is named {to!r}"
+    if node.status != "alive" or node.cordoned:
+        return f"{to} is {'cordoned' if node.cordoned else node.status} and takes no processes"
+    if "*" not in node.sworms and sworm not in node.sworms:
+        return f"{to} does not host {sworm}"
+    return None

@@ -1,0 +1,201 @@
+"""Migrate and rolling restart over REST, carried out by an engine against scripted agents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+
+from registry.api import answers
+from registry.models import AuditEntry, Node, Process
+from supervisor import definitions
+from supervisor.models import Operation
+from tests.asking import Asking, asking
+from tests.supervisor.agents import Agent, add_node, add_process
+from tests.supervisor.api.conftest import OPERATOR, Driver
+
+MIGRATE, RESTART = "/sworms/rooms/migrate", "/sworms/rooms/restart"
+NAMES = [f"r{number}" for number in range(6)]
+ACCEPTED = {"ok": True, "result": {}}
+SILENT = {"ok": False, "problem": "no_answer", "detail": "silence"}
+
+
+def move(command: dict[str, Any]) -> dict[str, Any]:
+    """What an agent does to a process, as the observer shows it; again for the same pid: nothing."""
+    row = Process.objects.get(sworm=command["sworm"], name=command["name"])
+    if row.pid != command["pid"]:
+        return {"ok": False, "problem": "not_registered", "detail": f"it runs as {row.pid}"}
+    node = row.node if command["op"] == "restart" else command["to"] or "n3"
+    add_process(row.sworm, row.name, node=node, epoch=row.epoch + 1)
+    return ACCEPTED
+
+
+@pytest.fixture
+def rows(rooms: str, agent: Agent) -> list[str]:
+    """Six processes on n1, beside two nodes that are alive."""
+    add_node("n2")
+    add_node("n3")
+    for name in NAMES:
+        add_process("rooms", name, pid=f"{agent.origin}.{name[1:]}")
+    agent.answers.update(handoff=move, restart=move)
+    return NAMES
+
+
+def places() -> Counter[str]:
+    return Counter(Process.objects.values_list("node", flat=True))
+
+
+def test_a_node_is_migrated_to_another(ask: Asking, rows: list[str], agent: Agent, driver: Driver) -> None:
+    answer = ask.post(MIGRATE, {"from": "n1", "to": "n2", "reason": "new disk"})
+    assert answer.status == 202
+    told = msgspec.convert(answer.body, answers.Operation)
+    assert (told.kind, told.target, told.progress.total) == ("migrate", "rooms", 6)
+    found = driver.ended(told.id)
+    assert (found["state"], found["progress"]) == ("succeeded", {"done": 6, "total": 6})
+    assert places() == {"n2": 6}
+    steps = [step for step in found["steps"] if "name" in step]
+    assert {(step["state"], step["why"]) for step in steps} == {("done", "it is to leave n1")}
+    audit = AuditEntry.objects.get(action="sworm.migrate")
+    assert (audit.target, audit.reason, audit.detail["operation"]) == ("rooms", "new disk", told.id)
+
+
+def test_some_names_go_wherever_placement_wants_them(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    found = driver.ended(ask.post(MIGRATE, {"names": ["r1", "r3"], "to": None}).body["id"])
+    assert found["state"] == "succeeded"
+    assert places() == {"n1": 4, "n3": 2}
+
+
+def test_a_dry_run_shows_the_moves_and_changes_nothing(ask: Asking, rows: list[str], agent: Agent) -> None:
+    answer = ask.post(MIGRATE, {"from": "n1", "to": "n2", "dry_run": True})
+    told = msgspec.convert(answer.body, answers.Moves)
+    assert [(m.name, m.from_, m.to, m.problem) for m in told.moves] == [(name, "n1", "n2", None) for name in NAMES]
+    assert [m["name"] for m in ask.post(RESTART, {"dry_run": True}).body["moves"]] == NAMES
+    assert not Operation.objects.exists()
+    assert agent.seen == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "why"),
+    [
+        ({}, "from", "name a node to leave"),
+        ({"from": "n9"}, "from", "no node is named"),
+        ({"from": "n1", "to": "n9"}, "to", "no node is named"),
+        ({"from": "n1", "to": "n1"}, "to", "where they run already"),
+        ({"from": "n1", "to": "n4"}, "to", "cordoned"),
+        ({"names": ["r1", "x"]}, "names", "nothing is registered in rooms as 'x'"),
+        ({"names": ["r1"], "from": "n2"}, "names", "runs on n1, not on n2"),
+        ({"names": ["r1"], "max_per_minute": 0}, "max_per_minute", ""),
+        ({"names": ["r1"], "max_at_once": 65}, "max_at_once", ""),
+        ({"names": [""]}, "names[0]", ""),
+        ({"names": ["\x00"]}, "names", "nothing is registered"),
+    ],
+)
+def test_what_cannot_be_is_refused(ask: Asking, rows: list[str], body: dict[str, Any], field: str, why: str) -> None:
+    add_node("n4", cordoned=True)
+    answer = ask.post(MIGRATE, body)
+    assert (answer.status, answer.fields) == (422, [field])
+    assert why in answer.body["detail"]
+    assert not Operation.objects.exists()
+
+
+def test_an_empty_node_is_migrated_at_once(ask: Asking, rows: list[str], driver: Driver) -> None:
+    assert driver.ended(ask.post(MIGRATE, {"from": "n2"}).body["id"])["state"] == "succeeded"
+
+
+def test_who_may(ask: Asking, rows: list[str]) -> None:
+    definitions.create("games", {}, OPERATOR, "")
+    assert asking("read", "process:write").post(MIGRATE, {"from": "n1"}).code == "forbidden"
+    assert asking("read", "process:handoff").post(RESTART).code == "forbidden"
+    bound = asking("read", "process:handoff", sworms=["games"])
+    assert bound.post(MIGRATE, {"from": "n1"}).code == "forbidden"
+    made = ask.post(MIGRATE, {"from": "n1"}).body["id"]
+    assert bound.get(f"/operations/{made}").code == "unknown_operation"
+    assert ask.post("/sworms/nothing/migrate", {"from": "n1"}).code == "unknown_sworm"
+
+
+def test_an_operation_that_its_observer_left_half_way_is_finished_by_the_next(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    agent.silent.add("handoff")
+    operation = ask.post(MIGRATE, {"from": "n1", "to": "n2", "max_at_once": 2}).body["id"]
+    driver.until(operation, lambda found: len(agent.seen) == 2)
+    move(agent.seen[0])  # it was obeyed, and nobody heard of it
+    driver.restart()
+    agent.silent.clear()
+    found = driver.ended(operation)
+    assert (found["state"], found["progress"]["done"]) == ("succeeded", 6)
+    assert places() == {"n2": 6}
+    assert "taken up again by o.1" in [step["text"] for step in found["steps"]]
+    assert set(Process.objects.values_list("epoch", flat=True)) == {2}, "each went once"
+    claims = Counter(command["claim"] for command in agent.seen)
+    assert sorted(claims.values()) == [1, 1, 1, 1, 1, 2], "the unanswered one was asked again as the same wish"
+
+
+def test_silence_is_asked_again_and_a_refusal_is_told(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    asked: Counter[str] = Counter()
+
+    def obey(command: dict[str, Any]) -> dict[str, Any]:
+        name = command["name"]
+        asked[name] += 1
+        if name == "r0" and asked[name] == 1:
+            return SILENT
+        return {"ok": False, "problem": "handoff_failed", "detail": "it froze"} if name == "r1" else move(command)
+
+    agent.answers["handoff"] = obey
+    found = driver.ended(ask.post(MIGRATE, {"names": ["r0", "r1", "r2"], "to": "n2"}).body["id"])
+    assert (found["state"], found["progress"]) == ("failed", {"done": 2, "total": 3})
+    assert found["problem"]["left_behind"] == ["rooms/r1"]
+    assert "1 of 3 failed: handoff_failed: it froze" in found["problem"]["detail"]
+    assert asked == {"r0": 2, "r1": 1, "r2": 1}
+
+
+def test_cancelling_half_way_tells_what_moved_and_what_did_not(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    agent.silent.add("handoff")
+    operation = ask.post(MIGRATE, {"from": "n1", "to": "n2", "max_at_once": 1}).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    answer = ask.post(f"/operations/{operation}/cancel", {"reason": "wrong node"})
+    assert (answer.body["state"], answer.body["cancelling"]) == ("running", True)
+    driver.engine.turn()
+    assert ask.get(f"/operations/{operation}").body["state"] == "running"
+    move(agent.seen[0])
+    found = driver.ended(operation)
+    assert (found["state"], found["progress"], found["cancelling"]) == ("cancelled", {"done": 1, "total": 6}, False)
+    assert places() == {"n1": 5, "n2": 1}
+    assert ask.post(f"/operations/{operation}/cancel").code == "ended"
+    assert Counter(step["state"] for step in found["steps"] if "name" in step) == {"done": 1, "skipped": 5}
+
+
+def test_a_target_that_goes_ends_what_is_left(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.core.operation.UNFIT_AFTER", 0.1)
+    agent.silent.add("handoff")
+    operation = ask.post(MIGRATE, {"from": "n1", "to": "n2", "max_at_once": 1}).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    Node.objects.filter(name="n2").update(status="dead")
+    move(agent.seen[0])
+    found = driver.ended(operation)
+    assert (found["state"], found["problem"]["code"]) == ("failed", "no_node")
+    assert len(found["problem"]["left_behind"]) == 5
+
+
+def test_a_rolling_restart_goes_one_by_one(ask: Asking, rows: list[str], agent: Agent, driver: Driver) -> None:
+    add_process("rooms", "alias", target="", pid=Process.objects.get(name="r0").pid)
+    answer = ask.post(RESTART, {"reason": "new code"})
+    assert (answer.status, answer.body["kind"], answer.body["progress"]["total"]) == (202, "restart", 6)
+    assert ask.post(RESTART).code == "in_progress"
+    found = driver.ended(answer.body["id"])
+    assert found["state"] == "succeeded"
+    assert set(Process.objects.exclude(target="").values_list("epoch", flat=True)) == {2}
+    assert [command["name"] for command in agent.seen] == NAMES
+    steps = [step for step in found["steps"] if "name" in step]
+    assert all(one["at"] <= other["at"] for one, other in pairwise(steps))
