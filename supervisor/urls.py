@@ -11,7 +11,7 @@ from registry.api import paths
 from supervisor.api.all_processes import AllProcesses
 from supervisor.api.groups import Groups, Member, MultiCall, OneGroup, Publish
 from supervisor.api.messages import CallProcess, CastProcess, HandoffProcess, RestartProcess
-from supervisor.api.moving import MigrateProcesses, RestartSworm
+from supervisor.api.moving import MigrateProcesses, RebalanceSworm, RestartSworm
 from supervisor.api.nodes import Cordon, DrainNode, Nodes, OneNode, Uncordon
 from supervisor.api.operations import CancelOperation, OneOperation, Operations, OperationSteps
 from supervisor.api.processes import OneProcess, ProcessBatch, Processes
@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PROCESSES}/<name:name>/restart", RestartProcess.as_view()),
     path(f"{_PROCESSES}/<name:name>/handoff", HandoffProcess.as_view()),
     path("sworms/<sworm:sworm>/migrate", MigrateProcesses.as_view()),
+    path("sworms/<sworm:sworm>/rebalance", RebalanceSworm.as_view()),
     path("sworms/<sworm:sworm>/restart", RestartSworm.as_view()),
     path(_GROUPS, Groups.as_view()),
     path(f"{_GROUPS}/<name:group>", OneGroup.as_view()),

@@ -137,6 +137,15 @@ class Migrate(Mutation, kw_only=True):
     dry_run: bool = False
 
 
+class Rebalance(Mutation, kw_only=True):
+    """How fast a plan shall be carried out, how much of it, and how long a process stays before it moves again."""
+
+    max_per_minute: PerMinute = 60.0
+    dwell_s: Annotated[float, Meta(ge=0, le=86_400, description="Seconds since its last start or move.")] = 60.0
+    max_moves: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    dry_run: bool = False
+
+
 class RollingRestart(Mutation, kw_only=True):
     """How fast the processes of a sworm shall begin anew."""
 

@@ -1,4 +1,4 @@
-"""/sworms/{sworm}/migrate, /restart: what is asked of many processes of a sworm at once.
+"""/sworms/{sworm}/migrate, /rebalance, /restart: what is asked of many processes of a sworm at once.
 
 Law: each answers with an operation, a promise to try; its end is read there. A dry run answers with the moves that
 would be made, and changes nothing.
@@ -15,9 +15,10 @@ from registry.api.bodies import read
 from registry.api.endpoint import Endpoint, json
 from registry.api.schema import documented
 from registry.scopes import PROCESS_HANDOFF, PROCESS_WRITE
-from supervisor import definitions, moving, operations, restarting
+from supervisor import definitions, moving, operations, rebalancing, restarting
 from supervisor.api import bodies
 from supervisor.core.operation import Rules
+from supervisor.core.rebalance import Limits
 from supervisor.models import Operation
 
 ASKING = ["invalid", "unknown_sworm"]
@@ -49,6 +50,29 @@ class MigrateProcesses(Moving):
         operation = moving.begin_many(
             row.name, plans, rules, self.principal.actor, self.reason(body), params=asked, node=body.from_ or ""
         )
+        return self._begun(operation, **asked, processes=operation.total)
+
+
+class RebalanceSworm(Moving):
+    """Rebalancing."""
+
+    scopes = {"POST": PROCESS_HANDOFF}
+
+    @documented(
+        "Rebalance a sworm",
+        body=bodies.Rebalance,
+        answers={200: "Moves", 202: "Operation"},
+        problems=["in_progress", *ASKING],
+    )
+    def post(self, request: Request, sworm: str) -> HttpResponse:
+        """Plan which processes should run elsewhere, and move them, so many a minute."""
+        row = definitions.get(sworm)
+        body = read(request, bodies.Rebalance, optional=True)
+        planned = rebalancing.plan(row, Limits(body.max_moves, body.dwell_s))
+        if body.dry_run:
+            return json({"moves": rebalancing.items(planned)})
+        asked = {"max_per_minute": body.max_per_minute, "dwell_s": body.dwell_s, "max_moves": body.max_moves}
+        operation = rebalancing.begin(row, planned, body.max_per_minute, self.principal.actor, self.reason(body), asked)
         return self._begun(operation, **asked, processes=operation.total)
 
 

@@ -6,7 +6,7 @@ is `done` only when the observed row shows its goal; what an agent answers can e
 nothing new is asked, and what is under way is waited for. An operation has ended when each of its steps has.
 
     waiting -> asked -> done | failed | gone        asked -> waiting (nothing happened: again)
-    waiting -> done | failed | gone | skipped
+    waiting -> done | failed | gone | skipped           gone: it ended, or went elsewhere, by itself
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ STEPS: Mapping[tuple[str, str], str] = {
     (WAITING, "ask"): ASKED,
     (WAITING, "there"): DONE,
     (WAITING, "vanished"): GONE,
+    (WAITING, "elsewhere"): GONE,
     (WAITING, "impossible"): FAILED,
     (WAITING, "cancelled"): SKIPPED,
     (ASKED, "there"): DONE,
@@ -60,6 +61,7 @@ class Rules:
     width: int = 8  #: steps under way at once
     per_minute: float = 0.0  #: steps begun in a minute; 0: as many as there is room for
     strict: bool = False  #: a process that ended before its turn is a failure
+    planned: bool = False  #: what went elsewhere by itself before its turn stays there
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ class Work:
         under = self._under[step.number]
         if fact is not None and _reached(step, fact, self.rules.goal):
             self._move(step, "there", now, "", f"runs on {fact.node} as {fact.pid}")
+        elif fact is not None and self.rules.planned and fact.node != step.source:
+            self._move(step, "elsewhere", now, "", f"it went to {fact.node} before its turn, and stays there")
         elif fact is None:
             under.absent_since = under.absent_since or now
             if now - under.absent_since >= VANISHED_AFTER:
@@ -311,7 +315,7 @@ class Work:
         """What became of the steps, in words."""
         if len(self.steps) == 1:
             return next(iter(self.steps.values())).detail
-        words = {DONE: "done", GONE: "ended by themselves", FAILED: "failed", SKIPPED: "not begun"}
+        words = {DONE: "done", GONE: "ended or went by themselves", FAILED: "failed", SKIPPED: "not begun"}
         told = [f"{n} {word}" for state, word in words.items() if (n := self.count(state))]
         return ", ".join(told) or "there was nothing to do"
 

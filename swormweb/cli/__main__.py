@@ -20,9 +20,6 @@ from swormweb.launch.session import Wish, run_detached, run_foreground, say
 
 DEFAULT_DATA = Path(".sworm")
 
-#: Commands of the contract that are not built yet: said clearly instead of half done.
-NOT_YET = ("migrate", "rebalance")
-
 
 def _count(text: str) -> int:
     return _number(text, 1, 64)
@@ -71,9 +68,6 @@ _HERE: dict[str, Callable[[argparse.Namespace], None]] = {"up": _up, "down": _do
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    if arguments and arguments[0] in NOT_YET:
-        say(f"`{arguments[0]}` is not built yet; `./sworm --help` names the commands that are")
-        return 2
     try:
         if arguments and arguments[0] in elsewhere.COMMANDS:
             return elsewhere.COMMANDS[arguments[0]][1](list(arguments[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from registry.api import answers
-from registry.models import AuditEntry, Node, Process
+from registry.models import AuditEntry, Node, Process, Sworm
 from supervisor import definitions
 from supervisor.models import Operation
 from tests.asking import Asking, asking
@@ -199,3 +200,52 @@ def test_a_rolling_restart_goes_one_by_one(ask: Asking, rows: list[str], agent: 
     assert [command["name"] for command in agent.seen] == NAMES
     steps = [step for step in found["steps"] if "name" in step]
     assert all(one["at"] <= other["at"] for one, other in pairwise(steps))
+
+
+# ------------------------------------------------------------------------------------------------------------ rebalance
+
+REBALANCE = "/sworms/rooms/rebalance"
+
+
+def test_a_rebalance_is_planned_with_reasons_then_carried_out(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    answer = ask.post(REBALANCE, {"dry_run": True})
+    planned = msgspec.convert(answer.body, answers.Moves).moves
+    assert planned
+    assert {(move.from_, move.problem) for move in planned} == {("n1", None)}
+    assert all(f"its strategy wants it at {move.to}" == move.why for move in planned)
+    assert agent.seen == []
+    begun = ask.post(REBALANCE, {"max_per_minute": 60_000})
+    assert (begun.status, begun.body["progress"]["total"]) == (202, len(planned))
+    assert ask.post(REBALANCE).code == "in_progress"
+    found = driver.ended(begun.body["id"])
+    assert found["state"] == "succeeded"
+    assert {step["why"] for step in found["steps"] if "name" in step} == {move.why for move in planned}
+    assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
+
+
+def test_what_moved_lately_stays(ask: Asking, rows: list[str]) -> None:
+    Process.objects.update(epoch=int(time.time() * 1e6))
+    assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
+    assert ask.post(REBALANCE, {"dry_run": True, "dwell_s": 0}).body["moves"] != []
+
+
+def test_a_plan_is_not_forced_on_what_went_elsewhere_meanwhile(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    planned = ask.post(REBALANCE, {"dry_run": True}).body["moves"]
+    operation = ask.post(REBALANCE, {"max_per_minute": 60_000}).body["id"]
+    gone = planned[-1]
+    other = "n2" if gone["to"] == "n3" else "n3"
+    add_process("rooms", gone["name"], node=other, epoch=9)
+    found = driver.ended(operation)
+    assert found["state"] == "succeeded"
+    assert gone["name"] not in [command["name"] for command in agent.seen]
+    assert Process.objects.get(name=gone["name"]).node == other
+
+
+def test_a_strategy_that_only_agents_know_is_refused(ask: Asking, rows: list[str]) -> None:
+    Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform_random")
+    answer = ask.post(REBALANCE)
+    assert (answer.status, answer.fields) == (422, ["distribution_strategy"])

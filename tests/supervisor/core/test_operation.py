@@ -298,13 +298,14 @@ class World:
     width=st.integers(1, 3),
     rate=st.sampled_from([0.0, 30.0]),
     strict=st.booleans(),
+    planned=st.booleans(),
     to=st.sampled_from(["n2", ""]),
     cancel_at=st.integers(0, 200),
 )
 def test_whatever_happens(
-    seed: int, count: int, width: int, rate: float, strict: bool, to: str, cancel_at: int
+    seed: int, count: int, width: int, rate: float, strict: bool, planned: bool, to: str, cancel_at: int
 ) -> None:
-    rules = Rules(MOVE, width, rate, strict)
+    rules = Rules(MOVE, width, rate, strict, planned)
     world = World(Random(seed), rules)
     world.stored = {step.number: step for step in steps(count, to)}
     world.truth = {step.name: here() for step in world.stored.values()}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -13,60 +10,12 @@ import pytest
 from swormweb.cli.__main__ import main
 from swormweb.launch import ports
 
+from .conftest import Scripted
+
 ITEM = {
     "sworm": "rooms", "name": "a/b", "pid": "n1.17.3", "node": "n1", "epoch": 5, "state": "running", "restarts": 0,
     "target": "chat:Room",
 }  # fmt: skip
-
-
-def operation(state: str, done: int, problem: str | None = None) -> dict[str, Any]:
-    progress = {"done": done, "total": 104}
-    return {"id": "op1", "kind": "drain", "target": "n2", "state": state, "progress": progress, "problem": problem}
-
-
-class Scripted(HTTPServer):
-    """Answers each (method, path) with the next of its answers, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__((ports.HOST, 0), Handler)
-        self.answers: dict[str, list[tuple[int, Any]]] = {}
-        self.asked: list[tuple[str, Any]] = []
-        self.tokens: set[str | None] = set()
-
-    def on(self, request: str, *answers: tuple[int, Any]) -> None:
-        self.answers[request] = list(answers)
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Scripted
-
-    def answer(self) -> None:
-        request = f"{self.command} {self.path}"
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked.append((request, json.loads(body) if body else None))
-        self.server.tokens.add(self.headers["Authorization"])
-        status, told = self.server.answers[request].pop(0)
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(b"" if told is None else json.dumps(told).encode())
-
-    do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names that http.server looks for
-
-    def log_message(self, *args: Any) -> None:
-        return
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    with Scripted() as server:
-        monkeypatch.setenv("SWORM_URL", f"http://{ports.HOST}:{server.server_port}/")
-        monkeypatch.setenv("SWORM_TOKEN", "swm_secret")
-        monkeypatch.setattr("swormweb.cli.verbs.EVERY", 0)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def page(*items: Any, cursor: str | None = None) -> tuple[int, Any]:
@@ -119,29 +68,6 @@ def test_wrong_fields_are_named(server: Scripted, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "sworm: refused (invalid): target: has no colon\n"
 
 
-def test_long_work_shows_progress_until_it_ends(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
-    server.on("POST /api/v1/nodes/n2/drain", (202, operation("pending", 0)))
-    looks = [(200, operation("running", 34)), (200, operation("running", 34)), (200, operation("succeeded", 104))]
-    server.on("GET /api/v1/operations/op1", *looks)
-    assert main(["drain", "n2"]) == 0
-    told = capsys.readouterr()
-    assert told.out == "drain n2: succeeded\n"
-    assert told.err == "sworm: drain n2: 0 of 104\nsworm: drain n2: 34 of 104\n"
-
-
-def test_work_that_fails_is_status_1(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
-    server.on("POST /api/v1/nodes/n2/drain", (202, operation("failed", 3, "no other node")))
-    assert main(["drain", "n2"]) == 1
-    assert "drain n2 failed: no other node" in capsys.readouterr().err
-
-
-def test_a_dry_run_shows_the_moves(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
-    move = {"sworm": "rooms", "name": "a", "from": "n2", "to": "n1", "problem": None}
-    server.on("POST /api/v1/nodes/n2/drain", (200, {"moves": [move]}))
-    assert main(["drain", "n2", "--dry-run"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["rooms", "a", "n2", "n1", "-"]
-
-
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SWORM_URL", f"http://{ports.HOST}:{ports.choose(set())}")
     monkeypatch.setenv("SWORM_TOKEN", "swm_secret")
@@ -154,9 +80,3 @@ def test_wrong_usage_of_a_verb_is_status_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-
-
-@pytest.mark.parametrize("verb", ["migrate", "rebalance"])
-def test_what_is_not_built_yet_is_status_2(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb]) == 2
-    assert "is not built yet" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""Rebalancing a sworm: the plan, with a reason for each move, and the operation that carries it out at leisure.
+
+Law: `supervisor.core.rebalance` plans, from the read model; nothing is moved that the plan does not name, and a process
+that went elsewhere by itself meanwhile stays there. What only an agent can know is not guessed at here: a strategy that
+draws by a claim, or is a user's own code, is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from registry.models import Node, Process, Sworm
+from registry.problems import Problem, refused
+from supervisor import operations
+from supervisor.core import constraints, rebalance
+from supervisor.core.operation import Rules
+from supervisor.core.rebalance import Limits, Placed
+from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, Candidate
+from supervisor.models import OPEN_STATES, Operation
+from supervisor.operations import Move
+
+KIND = "rebalance"
+#: Moves under way at once: a rebalance is never urgent.
+WIDTH = 2
+#: Strategies whose wishes can be told from the read model.
+PLANNED = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
+
+
+def plan(row: Sworm, limits: Limits) -> list[rebalance.Move]:
+    """The moves that bring a sworm to where its strategy wants it; a problem when that cannot be told from here."""
+    if row.distribution_strategy not in PLANNED:
+        sentence = f"{row.name} is placed by {row.distribution_strategy}, whose wishes only its agents know"
+        raise refused("distribution_strategy", sentence)
+    own = Process.objects.filter(sworm=row.name, state="running").exclude(target="")
+    placed = [Placed(row.name, *values, values[2] / 1e6) for values in own.values_list("name", "node", "epoch")]
+    return rebalance.plan(placed, _candidates(row), row.distribution_strategy, limits, time.time())
+
+
+def items(planned: list[rebalance.Move]) -> list[dict[str, Any]]:
+    """A plan as a dry run shows it."""
+    return [
+        {"sworm": m.sworm, "name": m.name, "from": m.source, "to": m.target, "problem": None, "why": m.why}
+        for m in planned
+    ]
+
+
+def begin(
+    row: Sworm, planned: list[rebalance.Move], per_minute: float, who: str, reason: str, params: dict[str, Any]
+) -> Operation:
+    """Carry a plan out; a problem when the sworm is being rebalanced already."""
+    if Operation.objects.filter(kind=KIND, sworm=row.name, state__in=OPEN_STATES).exists():
+        raise Problem("in_progress", f"{row.name} is being rebalanced already")
+    moves = [Move(move.sworm, move.name, move.source, move.target, move.why) for move in planned]
+    rules = Rules(width=WIDTH, per_minute=per_minute, planned=True)
+    return operations.begin(KIND, moves, rules, who, reason, params=params, sworm=row.name)
+
+
+def _candidates(row: Sworm) -> list[Candidate]:
+    demands = constraints.parse(row.constraints)
+    nodes = Node.objects.filter(forgotten=False, cordoned=False, status="alive")
+    return [
+        Candidate(node.name, node.labels, node.capacity, node.processes)
+        for node in nodes
+        if {"*", row.name} & {*node.sworms} and constraints.eligible(demands, node.labels)
+    ]
