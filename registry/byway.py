@@ -19,8 +19,12 @@ from registry.core.ids import Origin
 from registry.core.messages import DIRECTORY, Ack, Claim, Delta, Verdict
 from registry.mesh.protocol import Message
 
-#: Seconds that sends which nobody waits for may wait for company before the mesh's loop is woken for them.
+#: Seconds that pushes which nobody waits for may wait for company, and when more of them came just before.
 COMPANY = 0.001
+CROWD = 0.003
+
+#: Seconds that count as just before.
+LATELY = 0.01
 
 _AWAITED = frozenset({Claim, Verdict, Ack})
 
@@ -32,7 +36,10 @@ class Path(Protocol):
     thread: int  #: identity of the loop's thread
 
     def send(self, origin: Origin, message: Message) -> bool:
-        """Queue a message for a peer; False when it is to go over the mesh instead."""
+        """Queue a message for a peer that will answer it; False when it is to go over the mesh instead."""
+
+    def push(self, origin: Origin, message: Message) -> bool:
+        """The same for one that nobody answers."""
 
     def flush(self) -> None:
         """Hand what is queued to the links now, not at the end of the turn."""
@@ -43,6 +50,18 @@ def is_awaited(message: Message) -> bool:
     if isinstance(message, Delta):
         return message.urgent and message.sworm != DIRECTORY
     return type(message) in _AWAITED
+
+
+def is_push(effect: Any) -> bool:
+    """Whether an effect sends a change of a sworm's map that nobody waits for."""
+    return type(effect) is Send and type(effect.message) is Delta and effect.message.sworm != DIRECTORY
+
+
+def push(effects: Iterable[Send], path: Path) -> list[Send]:
+    """Send over the path what it takes; returns the rest, in order."""
+    rest = [effect for effect in effects if not path.push(effect.to, effect.message)]
+    path.flush()
+    return rest
 
 
 def take(effects: Iterable[Any], path: Path) -> list[Any]:

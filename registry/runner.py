@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from registry.byway import COMPANY, Path, take
+from registry.byway import COMPANY, CROWD, LATELY, Path, is_push, push, take
 from registry.core.events import (
     Connect,
     Disconnect,
@@ -42,6 +42,10 @@ from registry.joining import Joining
 from registry.mesh.protocol import DUPLICATE, SELF, Hello, Mesh, Message
 
 _TICK = Ticked()
+
+#: Seconds up to which a tick that a step on a path's thread wishes for is made there too.
+NEAR = 0.02
+
 _here = threading.get_ident
 _MESH = frozenset({Send, Connect, Disconnect})
 
@@ -108,7 +112,11 @@ class Runner:
         self._aside: deque[Any] = deque()  #: effects of steps made on the path's thread, in order
         self._aside_posted = False  #: the path's loop was told of them, or of a tick that is due
         self._turns_aside = self._turns_seen = 0  #: turns made there, and those made when the mesh's loop last looked
-        self._company: asyncio.TimerHandle | None = None  #: after which the mesh's loop is told of the rest
+        self._pushes: deque[Send] = deque()  #: what is left of them, and waits on the path's loop for company
+        self._company: asyncio.TimerHandle | None = None  #: after which they leave
+        self._soon: asyncio.TimerHandle | None = None  #: a tick on the path's loop
+        self._soon_at = inf
+        self._pushed_at = -inf  #: when some left last, by the path's loop
         self._joining: Joining | None = None
         self.joined = False  #: whether `Joined` was given to the core
 
@@ -197,21 +205,45 @@ class Runner:
         self._turns_aside += 1
         with self.lock:
             effects, self._aside = self._aside, deque()
-        rest = take(effects, self._path)
-        self._hand_on(rest)
-        if self._wake_at < self._timer_at:
+        self._hand_on(take(effects, self._path))
+        if self._outbox or not self._wakes_soon():
             self._post()
-        elif self._outbox and self._company is None:
-            self._company = self._path.loop.call_later(COMPANY, self._company_came)
+        if self._pushes and self._company is None:
+            wait = CROWD if self._path.loop.time() - self._pushed_at < LATELY else COMPANY
+            self._company = self._path.loop.call_later(wait, self._company_came)
+
+    def _wakes_soon(self) -> bool:
+        """On the path's loop: see here to a tick that is due in a moment; False when the mesh's timer should."""
+        assert self._path is not None
+        wait = self._wake_at - self._clock()
+        if wait > NEAR or self._wake_at >= self._timer_at:
+            return False
+        if self._wake_at < self._soon_at:
+            if self._soon is not None:
+                self._soon.cancel()
+            self._soon_at = self._wake_at
+            self._soon = self._path.loop.call_later(max(0.0, wait), self._soon_came)
+        return True
+
+    def _soon_came(self) -> None:
+        self._soon, self._soon_at = None, inf
+        self._turn_aside()
 
     def _company_came(self) -> None:
+        assert self._path is not None
         self._company = None
+        self._pushed_at = self._path.loop.time()
+        with self.lock:
+            pushes, self._pushes = self._pushes, deque()
+        self._outbox.extend(push(pushes, self._path))
         self._post()
 
     def _hand_on(self, effects: Iterable[Any]) -> None:
-        """What was sorted aside: the mesh's to the mesh's loop; what waited for sends has waited."""
+        """What was sorted aside and not taken: the mesh's to the mesh's loop; what waited for sends has waited."""
         for effect in effects:
-            if type(effect) in _MESH:
+            if is_push(effect):
+                self._pushes.append(effect)
+            elif type(effect) in _MESH:
                 self._outbox.append(effect)
             else:
                 self._effect(effect)
@@ -262,8 +294,9 @@ class Runner:
     def _tick(self) -> None:
         with self.lock:
             self._wake_at = self._timer_at = inf
-            if self._aside and self._turns_aside == self._turns_seen:  # their loop is held up
-                self._outbox.extend(self._aside)
+            if (self._aside or self._pushes) and self._turns_aside == self._turns_seen:  # their loop is held up
+                self._outbox.extend((*self._pushes, *self._aside))
+                self._pushes.clear()
                 self._aside.clear()
             self._turns_seen = self._turns_aside
         if self._timer:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from registry.core.ids import Origin
 from registry.mesh.protocol import Mesh, Message
+from supervisor.linger import Linger
 
 #: Seconds that a peer may leave unanswered what is sent this way.
 PATIENCE = 0.05
@@ -38,28 +39,39 @@ class Shortcut:
         mesh: Mesh,
         directory: Directory,
         deliver: Callable[[Origin, Any], None],
+        linger: Linger,
     ) -> None:
-        """Made on the workers' loop. `deliver` takes what peers send this way."""
+        """Made on the workers' loop. `deliver` takes what peers send this way; `linger` is the loop's."""
         self.loop = loop
         self.thread = threading.get_ident()
         self._mesh = mesh
         self._directory = directory
         self._deliver = deliver
+        self._linger = linger
         self._unanswered: dict[Origin, float] = {}  #: peer -> since when, by the loop's clock
         self._dialled: dict[Origin, float] = {}
 
     def send(self, origin: Origin, message: Message) -> bool:
         """See `Path.send`."""
         now = self.loop.time()
-        since = self._unanswered.get(origin)
-        if since is not None and PATIENCE < now - since < AGAIN:
+        if self._is_silent(origin, now):
             return False
         if not self._mesh.send(origin, message):
             self._dial(origin, now)
             return False
+        since = self._unanswered.get(origin)
         if since is None or now - since >= AGAIN:
             self._unanswered[origin] = now
+        self._linger.sent()
         return True
+
+    def _is_silent(self, origin: Origin, now: float) -> bool:
+        since = self._unanswered.get(origin)
+        return since is not None and PATIENCE < now - since < AGAIN
+
+    def push(self, origin: Origin, message: Message) -> bool:
+        """See `Path.push`."""
+        return not self._is_silent(origin, self.loop.time()) and self._mesh.send(origin, message)
 
     def flush(self) -> None:
         """See `Path.flush`."""

@@ -118,7 +118,7 @@ class Side:
 
     async def join(self, runner: Runner) -> None:
         """Let the registry's messages that are waited for use the call lane, both ways."""
-        shortcut = Shortcut(self.loop, self.mesh, self.view, runner.received)
+        shortcut = Shortcut(self.loop, self.mesh, self.view, runner.received, self.router.linger)
         self.router.forward = shortcut.received
         runner.open_path(shortcut)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from registry.byway import is_awaited, take
+from registry.byway import is_awaited, is_push, push, take
 from registry.core.events import Disconnect, Report, Send, Ticked, Wake
 from registry.core.messages import DIRECTORY, Ack, Claim, Delta, SummaryHash, Verdict, Want
-from registry.runner import Hooks, Runner
+from registry.runner import NEAR, Hooks, Runner
 from tests.registry.test_runner import Answer, RecordingMesh, ScriptedCore
 from tests.registry.test_runner_on_a_mesh import until
 
@@ -38,6 +38,9 @@ class Path:
         if origin not in self.closed:
             self.sent.append((origin, message))
         return origin not in self.closed
+
+    def push(self, origin: str, message: Any) -> bool:
+        return self.send(origin, message)
 
     def flush(self) -> None:
         self.flushes += 1
@@ -74,6 +77,16 @@ def test_without_anything_awaited_nothing_is_touched() -> None:
     effects = [Send(B, PUSH), Send(C, BEAT)]
     assert take(effects, path) == effects
     assert (path.sent, path.flushes) == ([], 0)
+
+
+def test_only_changes_of_a_sworm_are_pushed_and_what_is_not_taken_stays() -> None:
+    assert is_push(Send(B, PUSH))
+    assert not is_push(Send(B, BEAT))
+    assert not is_push(Send(B, Delta(DIRECTORY, A, 0, 1, [])))
+    path = Path()
+    path.closed = {C}
+    assert push([Send(B, PUSH), Send(C, PUSH)], path) == [Send(C, PUSH)]
+    assert (path.sent, path.flushes) == ([(B, PUSH)], 1)
 
 
 # ------------------------------------------------------------------------------------------------- a runner with one
@@ -117,15 +130,46 @@ class Twofold:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), self.other))
 
 
-def test_a_step_on_the_paths_thread_sends_what_is_awaited_from_there_and_the_rest_at_home() -> None:
+def test_a_step_on_the_paths_thread_sends_what_is_awaited_at_once_and_pushes_a_moment_later() -> None:
     async def body() -> None:
-        async with Twofold([Send(B, VERDICT), Send(C, PUSH)]) as two:
+        async with Twofold([Send(B, VERDICT), Send(C, PUSH), Send(C, BEAT)]) as two:
             await two.there(two.runner.enter, "asked")
-            assert two.path.sent == [(B, VERDICT)]
-            await until(lambda: ("send", C, PUSH) in two.mesh.calls)
+            await until(lambda: two.path.sent == [(B, VERDICT), (C, PUSH)])
+            await until(lambda: ("send", C, BEAT) in two.mesh.calls)
             assert two.mesh.threads == {threading.get_ident()}
 
     asyncio.run(body())
+
+
+def test_a_push_that_the_path_does_not_take_goes_home() -> None:
+    async def body() -> None:
+        async with Twofold([Send(C, PUSH)]) as two:
+            two.path.closed = {C}
+            await two.there(two.runner.enter, "asked")
+            await until(lambda: ("send", C, PUSH) in two.mesh.calls)
+            assert two.path.sent == []
+
+    asyncio.run(body())
+
+
+def test_a_tick_due_in_a_moment_is_made_on_the_paths_loop_and_a_later_one_at_home() -> None:
+    async def body(wait: float) -> set[int]:
+        ticked: set[int] = set()
+        async with Twofold([Wake(time.time() + wait)]) as two:
+            rule = two.core.rule
+
+            def noting(event: Any) -> list[Any]:
+                if event == Ticked():
+                    ticked.add(threading.get_ident())
+                return rule(event)
+
+            two.core.rule = noting
+            await two.there(two.runner.enter, "asked")
+            await until(lambda: ticked)
+            return ticked - {threading.get_ident()}
+
+    assert asyncio.run(body(NEAR / 4))
+    assert not asyncio.run(body(10 * NEAR))
 
 
 def test_a_step_at_home_keeps_to_the_mesh() -> None:

@@ -67,6 +67,18 @@ def test_each_send_begins_the_moment_anew_with_one_watch() -> None:
         assert len(loop.soon) == 1
 
 
+def test_staying_in_vain_takes_a_streak_again() -> None:
+    loop, clock, linger = busy()
+    clock.now += OFTEN / 2
+    loop.turn()
+    for _ in range(STREAK - 1):
+        linger.sent()
+        clock.now += OFTEN / 2
+    assert not loop.soon
+    linger.sent()
+    assert loop.soon
+
+
 def test_after_a_pause_it_takes_a_streak_again() -> None:
     loop, clock, linger = busy()
     clock.now += 1.0

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from registry.core.messages import Ack
+from supervisor.linger import Linger
 from supervisor.shortcut import AGAIN, PATIENCE, Shortcut
 
 PEER = "n2.1"
@@ -14,6 +15,9 @@ MESSAGE = Ack({"rooms": {"n1.1": 1}})
 
 class Loop:
     now = 50.0
+
+    def call_soon(self, function: Any) -> None:
+        raise AssertionError("a few messages keep no loop awake")
 
     def time(self) -> float:
         return self.now
@@ -49,8 +53,10 @@ class Directory:
 
 
 def made() -> tuple[Shortcut, Loop, Mesh, list[Any]]:
-    loop, mesh, got = Loop(), Mesh(), []
-    shortcut = Shortcut(loop, mesh, Directory(), lambda *came: got.append(came))  # type: ignore[arg-type,var-annotated]
+    loop, mesh = Loop(), Mesh()
+    got: list[Any] = []
+    linger = Linger(loop)  # type: ignore[arg-type]
+    shortcut = Shortcut(loop, mesh, Directory(), lambda *came: got.append(came), linger)  # type: ignore[arg-type]
     return shortcut, loop, mesh, got
 
 
@@ -72,6 +78,16 @@ def test_a_peer_that_answers_nothing_is_left_to_the_mesh_until_it_is_heard() -> 
     assert got == [(PEER, MESSAGE)]
     assert shortcut.send(PEER, MESSAGE)
     assert len(mesh.sent) == 3
+
+
+def test_pushes_go_this_way_too_but_are_no_question_that_a_peer_could_leave_unanswered() -> None:
+    shortcut, loop, _, _ = made()
+    assert shortcut.push(PEER, MESSAGE)
+    loop.now += 10 * PATIENCE
+    assert shortcut.push(PEER, MESSAGE)
+    assert shortcut.send(PEER, MESSAGE)
+    loop.now += 2 * PATIENCE
+    assert not shortcut.push(PEER, MESSAGE)
 
 
 def test_a_silent_peer_is_tried_again_now_and_then() -> None:
