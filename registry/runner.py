@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from registry.byway import COMPANY, CROWD, LATELY, Path, is_push, push, take
+from registry.byway import Byway, Path
 from registry.core.events import (
     Connect,
     Disconnect,
@@ -42,9 +42,6 @@ from registry.joining import Joining
 from registry.mesh.protocol import DUPLICATE, SELF, Hello, Mesh, Message
 
 _TICK = Ticked()
-
-#: Seconds up to which a tick that a step on a path's thread wishes for is made there too.
-NEAR = 0.02
 
 _here = threading.get_ident
 _MESH = frozenset({Send, Connect, Disconnect})
@@ -107,16 +104,7 @@ class Runner:
         self._mesh: Mesh | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._path: Path | None = None
-        self._path_thread = 0
-        self._aside: deque[Any] = deque()  #: effects of steps made on the path's thread, in order
-        self._aside_posted = False  #: the path's loop was told of them, or of a tick that is due
-        self._turns_aside = self._turns_seen = 0  #: turns made there, and those made when the mesh's loop last looked
-        self._pushes: deque[Send] = deque()  #: what is left of them, and waits on the path's loop for company
-        self._company: asyncio.TimerHandle | None = None  #: after which they leave
-        self._soon: asyncio.TimerHandle | None = None  #: a tick on the path's loop
-        self._soon_at = inf
-        self._pushed_at = -inf  #: when some left last, by the path's loop
+        self._byway: Byway | None = None
         self._joining: Joining | None = None
         self.joined = False  #: whether `Joined` was given to the core
 
@@ -133,8 +121,7 @@ class Runner:
 
     def open_path(self, path: Path) -> None:
         """On the path's thread: use it from now on for what is stepped there."""
-        self._path_thread = path.thread
-        self._path = path
+        self._byway = Byway(path, self)
 
     def stop(self) -> None:
         """End, on the mesh's loop: no timer and no dial any more. Later events are still stepped, their sends lost."""
@@ -158,19 +145,17 @@ class Runner:
                 return
             self._stepping = True
             try:
-                aside = _here() == self._path_thread
-                outbox = self._aside if aside else self._outbox
+                byway = self._byway if self._byway and self._byway.is_here() else None
+                outbox = byway.outbox if byway else self._outbox
                 self._sort(self.core.step(event, self._clock()), outbox)
                 while self._events:
                     self._sort(self.core.step(self._events.popleft(), self._clock()), outbox)
             finally:
                 self._stepping = False
-        if not aside:
+        if byway:
+            byway.stepped()
+        else:
             self._post()
-        elif not self._aside_posted and (self._aside or self._wake_at < self._timer_at):
-            assert self._path is not None
-            self._aside_posted = True
-            self._path.loop.call_soon(self._turn_aside)
         if self._stepped:
             self._stepped()
 
@@ -193,60 +178,6 @@ class Runner:
             self._tick()
         self._posted = False
         self._flush()
-
-    def _turn_aside(self) -> None:
-        """The same on the path's loop, for the events of its turn; what is left over goes home."""
-        assert self._path is not None
-        if self._wake_at <= self._clock() and self._timer_at > -inf:
-            with self.lock:
-                self._wake_at = inf  # the timer stays with the mesh's loop: a tick too many does no harm
-            self.enter(_TICK)
-        self._aside_posted = False
-        self._turns_aside += 1
-        with self.lock:
-            effects, self._aside = self._aside, deque()
-        self._hand_on(take(effects, self._path))
-        if self._outbox or not self._wakes_soon():
-            self._post()
-        if self._pushes and self._company is None:
-            wait = CROWD if self._path.loop.time() - self._pushed_at < LATELY else COMPANY
-            self._company = self._path.loop.call_later(wait, self._company_came)
-
-    def _wakes_soon(self) -> bool:
-        """On the path's loop: see here to a tick that is due in a moment; False when the mesh's timer should."""
-        assert self._path is not None
-        wait = self._wake_at - self._clock()
-        if wait > NEAR or self._wake_at >= self._timer_at:
-            return False
-        if self._wake_at < self._soon_at:
-            if self._soon is not None:
-                self._soon.cancel()
-            self._soon_at = self._wake_at
-            self._soon = self._path.loop.call_later(max(0.0, wait), self._soon_came)
-        return True
-
-    def _soon_came(self) -> None:
-        self._soon, self._soon_at = None, inf
-        self._turn_aside()
-
-    def _company_came(self) -> None:
-        assert self._path is not None
-        self._company = None
-        self._pushed_at = self._path.loop.time()
-        with self.lock:
-            pushes, self._pushes = self._pushes, deque()
-        self._outbox.extend(push(pushes, self._path))
-        self._post()
-
-    def _hand_on(self, effects: Iterable[Any]) -> None:
-        """What was sorted aside and not taken: the mesh's to the mesh's loop; what waited for sends has waited."""
-        for effect in effects:
-            if is_push(effect):
-                self._pushes.append(effect)
-            elif type(effect) in _MESH:
-                self._outbox.append(effect)
-            else:
-                self._effect(effect)
 
     def _sort(self, effects: list[Any], outbox: deque[Any]) -> None:
         for effect in effects:
@@ -294,15 +225,33 @@ class Runner:
     def _tick(self) -> None:
         with self.lock:
             self._wake_at = self._timer_at = inf
-            if (self._aside or self._pushes) and self._turns_aside == self._turns_seen:  # their loop is held up
-                self._outbox.extend((*self._pushes, *self._aside))
-                self._pushes.clear()
-                self._aside.clear()
-            self._turns_seen = self._turns_aside
+            if self._byway:
+                self._outbox.extend(self._byway.left_lying())
         if self._timer:
             self._timer.cancel()
         self._timer = None
         self.enter(_TICK)
+
+    # ------------------------------------------------------------------------------------------------- for the byway
+
+    def due_in(self) -> float:
+        """Seconds until a tick is wished for that the mesh's timer does not see to; infinite: it sees to all."""
+        return self._wake_at - self._clock() if self._wake_at < self._timer_at else inf
+
+    def tick_here(self) -> None:
+        """Make the tick that is due on the calling thread. The timer stays: a tick too many does no harm."""
+        with self.lock:
+            self._wake_at = inf
+        self.enter(_TICK)
+
+    def bring_home(self, effects: Iterable[Any]) -> None:
+        """Have the mesh's loop carry out what is the mesh's, and see to its timer; hand on the rest here and now."""
+        for effect in effects:
+            if type(effect) in _MESH:
+                self._outbox.append(effect)
+            else:
+                self._effect(effect)
+        self._post()
 
     # -------------------------------------------------------------------------------------------------- mesh handler
 

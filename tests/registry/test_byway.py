@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from registry.byway import is_awaited, is_push, push, take
+from registry.byway import NEAR, is_awaited, is_push, push, take
 from registry.core.events import Disconnect, Report, Send, Ticked, Wake
 from registry.core.messages import DIRECTORY, Ack, Claim, Delta, SummaryHash, Verdict, Want
-from registry.runner import NEAR, Hooks, Runner
+from registry.runner import Hooks, Runner
 from tests.registry.test_runner import Answer, RecordingMesh, ScriptedCore
 from tests.registry.test_runner_on_a_mesh import until
 
