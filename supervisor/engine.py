@@ -90,8 +90,12 @@ class Engine:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
-        """Something may have changed; cheap enough to be called after each commit of the observer."""
-        if not self._woken.is_set():
+        """Look at all operations soon."""
+        self._woken.set()
+
+    def wrote(self) -> None:
+        """The observer committed rows; no reason to look at anything unless an operation waits for what they show."""
+        if self._runners and not self._woken.is_set():
             self._woken.set()
 
     # ---------------------------------------------------------------------------------------------------- the thread

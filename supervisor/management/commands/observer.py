@@ -132,7 +132,7 @@ def _run(config: ObserverConfig, key: bytes) -> bool:
         engine.wake()
 
     def wrote() -> None:
-        engine.wake()
+        engine.wrote()
 
     observer = Observer(config, make_mesh, get_channel_layer(), began=began, wrote=wrote)
     engine = Engine(lambda: _term(observer), observer.note)
