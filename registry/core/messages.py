@@ -152,6 +152,9 @@ class Prepare(NamedTuple):
     claim: str  #: of the registration: whoever repeats it finds the process wherever it went
     further: tuple[Further, ...] = ()  #: its further names in this sworm
     groups: tuple[str, ...] = ()
+    taken_at: int = 0  #: ms since 1970 by the source's clock: when the state was taken
+    size: int = 0  #: bytes of a state that is too large to stand here; it is pulled with `Fetch`. 0: it stands here
+    restored: bool = False  #: a node that had this state may have gone on from it and died: its age counts
 
 
 class Prepared(NamedTuple):
@@ -199,6 +202,8 @@ class Resolve(NamedTuple):
     loser: str
     state: bytes
     stateful: bool
+    taken_at: int = 0  #: ms since 1970, by the loser's host
+    size: int = 0  #: as in `Prepare`
 
 
 class Resolved(NamedTuple):
@@ -209,15 +214,77 @@ class Resolved(NamedTuple):
     loser: str
 
 
+class Seek(NamedTuple):
+    """Arbiter to every node: which states of processes of this departed origin do you hold?"""
+
+    sworm: str
+    origin: Origin
+    view: bytes  #: names the question, so that an answer under another view does not count
+
+
+class Holding(NamedTuple):
+    """One state that a node holds for a process elsewhere: of a handoff not opened, or a checkpoint."""
+
+    name: str
+    pid: str  #: of the process that gave it
+    taken_at: int  #: ms since 1970, by that process's host; of two states of one pid the later one is newer
+    size: int
+
+
+class Held(NamedTuple):
+    """The answer to `Seek`: all of them."""
+
+    sworm: str
+    origin: Origin
+    view: bytes
+    holdings: tuple[Holding, ...]
+
+
+class Fetch(NamedTuple):
+    """Send me the piece of a state that begins at `offset`. A state is named by its process and when it was taken."""
+
+    sworm: str
+    name: str
+    pid: str
+    taken_at: int
+    offset: int
+
+
+class Piece(NamedTuple):
+    """A piece of a state. `size` is that of the whole; -1: it is not held here."""
+
+    sworm: str
+    name: str
+    pid: str
+    taken_at: int
+    offset: int
+    size: int
+    data: bytes
+
+
+class Keep(NamedTuple):
+    """Host to another node: keep this checkpoint of a running process, instead of any older one."""
+
+    sworm: str
+    name: str
+    pid: str
+    epoch: int
+    taken_at: int
+    size: int  #: 0: the state stands here; else it is pulled with `Fetch`
+    state: bytes  #: MessagePack
+
+
 Message = (
     Delta | Ack | Summary | SummaryHash | Want | Claim | Verdict | Order | OrderDone
     | Prepare | Prepared | Commit | Opened | Abort | Resolve | Resolved
+    | Seek | Held | Fetch | Piece | Keep
 )  # fmt: skip
 
 #: Number on the wire -> kind of message.
 KINDS: dict[int, type[Message]] = {
     1: Delta, 2: Ack, 3: Summary, 4: SummaryHash, 5: Want, 6: Claim, 7: Verdict, 8: Order, 9: OrderDone,
     10: Prepare, 11: Prepared, 12: Commit, 13: Opened, 14: Abort, 15: Resolve, 16: Resolved,
+    30: Seek, 31: Held, 32: Fetch, 33: Piece, 34: Keep,
 }  # fmt: skip
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in KINDS.items()}

@@ -18,6 +18,7 @@ from registry.core.member import FOREVER
 from registry.core.messages import Claim, Order, OrderDone, Verdict
 from registry.core.names import GONE, MOVED, STARTING, Key, Located, Registration
 from supervisor.core.context import Context
+from supervisor.core.estates import Estates
 from supervisor.core.naming import inherited, is_guest
 from supervisor.core.process import Process
 from supervisor.core.spec import TEMPORARY
@@ -54,9 +55,10 @@ class Ordered:
 class Arbiter:
     """Decides about the names whose arbiter this node is."""
 
-    def __init__(self, context: Context, supervision: Supervision) -> None:
+    def __init__(self, context: Context, supervision: Supervision, estates: Estates) -> None:
         self.context = context
         self.supervision = supervision
+        self.estates = estates
         self.busy: dict[Slot, deque[Pending]] = {}
         self.waiting: list[Pending] = []  #: until the view is agreed
         self.orders: dict[str, Ordered] = {}
@@ -65,7 +67,7 @@ class Arbiter:
         self.check_at = FOREVER
         self.restore_due = False
         self._order_number = 0
-        self._estates: dict[Slot, tuple[int, dict[int, Ties]]] = {}
+        self._left: dict[Slot, tuple[int, dict[int, Ties]]] = {}
 
     # --------------------------------------------------------------------------------------------------------- claims
 
@@ -109,6 +111,9 @@ class Arbiter:
                 self._answer(pending, "retry")
                 return
             best = self._restore(slot)
+            if best is None and self.estates.is_awaited(slot):
+                self._answer(pending, "retry")
+                return
         if claim.kind == "register":
             self._register(slot, pending, best)
         elif best is None:
@@ -274,8 +279,8 @@ class Arbiter:
                 if room == 0:
                     self.restore_due = True
                     return
-                room -= 1
-                self._restore(slot)
+                if self._restore(slot) is not None or not self.estates.is_awaited(slot):
+                    room -= 1
 
     def _restore(self, slot: Slot) -> Located | None:
         """The entry of a name that only departed nodes claim: restarted here, or declared gone."""
@@ -283,14 +288,14 @@ class Arbiter:
         sworm, name = slot
         replica = context.replica(sworm)
         claims = [claim for claim in replica.claims(name) if not replica.is_void(name, claim.entry)]
-        if not claims or sworm not in context.definitions or slot in context.targets:
+        if not claims or sworm not in context.definitions or context.is_opening(slot):
             return None
         last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin))
         opening = last.entry.state == MOVED and not last.entry.of and self._will_open(last.entry)
         if context.is_back(last.origin) or opening:
             return last
         spec = last.entry.spec
-        ties = inherited(context, sworm, self._estate(sworm, last.origin).get(last.entry.serial)) if spec else None
+        ties = inherited(context, sworm, self._ties_left(sworm, last.origin).get(last.entry.serial)) if spec else None
         if spec is None or context.definitions[sworm].restart == TEMPORARY:
             gone: dict[Key, object] = {(GONE, name): last.entry.epoch}
             if ties is not None:
@@ -300,12 +305,15 @@ class Arbiter:
                 Report("lost", sworm, name, last.pid, context.member.node, "its node departed", last.entry.epoch)
             )
             return None
+        if self.estates.must_wait(slot, last):
+            return None
+        kept = self.estates.take(slot)
         epoch = context.new_epoch(sworm, name)
         process = self.supervision.launch(
             sworm, name, spec, epoch, last.entry.claim, context.majority(), restarts=last.entry.restarts + 1,
-            ties=ties,
+            ties=ties, kept=kept,
         )  # fmt: skip
-        context.report("rehomed", process, f"{last.pid} departed with its node")
+        context.report("rehomed", process, f"{last.pid} departed with its node" + self.estates.told(sworm, kept))
         return context.best(sworm, name)
 
     def _follows(self, sworm: str, name: str) -> bool:
@@ -319,12 +327,12 @@ class Arbiter:
         last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin), default=None)
         return last is not None and bool(last.entry.of) and last.entry.of in replica.orphaned
 
-    def _estate(self, sworm: str, origin: Origin) -> dict[int, Ties]:
+    def _ties_left(self, sworm: str, origin: Origin) -> dict[int, Ties]:
         """{serial: ties} of a departed node's processes, read once for each state of its map."""
         copy = self.context.replica(sworm).copy(origin)
-        version, ties = self._estates.get((sworm, origin), (-1, {}))
+        version, ties = self._left.get((sworm, origin), (-1, {}))
         if version != copy.version:
-            version, ties = self._estates[sworm, origin] = copy.version, left_by(sworm, copy.entries)
+            version, ties = self._left[sworm, origin] = copy.version, left_by(sworm, copy.entries)
         return ties
 
     def _will_open(self, entry: Registration) -> bool:
@@ -337,7 +345,8 @@ class Arbiter:
     def view_changed(self) -> None:
         """Orders of the old view are void; what waited for agreement is served when it is there."""
         self.restore_due = True
-        self._estates.clear()
+        self._left.clear()
+        self.estates.view_changed()
         for order_id, ordered in list(self.orders.items()):
             if self.context.member.has_departed(ordered.host):
                 del self.orders[order_id]

@@ -112,6 +112,11 @@ class Context:
         now = int(self.now * 1_000_000)
         self.granted = {key: epoch for key, epoch in self.granted.items() if epoch >= now}
 
+    def is_opening(self, slot: tuple[str, str]) -> bool:
+        """Whether a committed move is being opened here."""
+        target = self.targets.get(slot)
+        return target is not None and target.wanted
+
     def is_back(self, origin: Origin) -> bool:
         """Whether an incarnation that counts as dead is linked and speaks: it is about to refute that."""
         member = self.member
@@ -222,8 +227,9 @@ class Context:
         left = instead_of.ties.group_keys(process.sworm, instead_of.pid) if instead_of and instead_of.ties else {}
         return self._write(process, dict(left))
 
-    def start_worker(self, process: Process, state: bytes = b"", stateful: bool = False) -> None:
-        """Ask the shell for the worker of a process that is starting or preparing."""
+    def start_worker(self, process: Process) -> None:
+        """Ask the shell for the worker of a process that is starting or preparing, with the state kept for it."""
+        kept = process.kept
         assert process.phase in (STARTING, PREPARING)
         process.alive = True
         definition = self.definitions.get(process.sworm)
@@ -237,8 +243,9 @@ class Context:
                 process.epoch,
                 process.spec,
                 modules,
-                state,
-                stateful,
+                kept.state if kept is not None else b"",
+                kept is not None,
+                kept.age_ms(self.now) if kept is not None else None,
             )
         )
 

@@ -7,13 +7,12 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from registry.core.directory import CORDONED, DRAINING, JOINING, LEFT, UP
 from registry.core.messages import DIRECTORY
 from supervisor.core.asks import Asks
 from supervisor.core.context import Context
 from supervisor.core.events import Asked, BounceGate, Drained, Reply, StopWorker
+from supervisor.core.handoff import Handoffs
 from supervisor.core.process import MOVED_PHASE, PREPARED, PREPARING, STOPPING, Process
 
 #: Seconds between two attempts for a process that could not move.
@@ -26,8 +25,8 @@ GRACE = 2.0
 class Drain:
     """The drain of one node, from the wish to the end."""
 
-    def __init__(self, context: Context, asks: Asks, refuse_targets: Callable[[], None]) -> None:
-        self.refuse_targets = refuse_targets
+    def __init__(self, context: Context, asks: Asks, handoffs: Handoffs) -> None:
+        self.handoffs = handoffs
         self.context = context
         self.asks = asks
         self.leave = True
@@ -50,7 +49,8 @@ class Drain:
         self.said = False
         self.retry.clear()
         self.context.member.set_status(DRAINING)
-        self.refuse_targets()
+        self.handoffs.receiving.refuse_all()
+        self.handoffs.without_state.clear()
 
     def cordon(self, on: bool) -> None:
         """Take no new processes, or take them again; also ends the state in which a drain left the node."""
@@ -163,4 +163,5 @@ class Drain:
     def _say(self) -> None:
         if not self.said:
             self.said = True
-            self.context.out.append(Drained(self.left_behind))
+            lost = {*self.left_behind, *self.handoffs.without_state}
+            self.context.out.append(Drained(tuple(sorted(lost))))

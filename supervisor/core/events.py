@@ -130,7 +130,8 @@ Event = (
 class StartWorker:
     """Start a worker; answered by `WorkerStarted` or `WorkerFailed`. Its gate is shut until `OpenGate`.
 
-    `stateful`: run `end_handoff(state)` after `init`, before answering.
+    `stateful`: run `end_handoff(state)` after `init`, before answering. `restored_age_ms`: how old a state is whose
+    node died, to be told to the worker; None: a living node handed it over, nothing is missing from it.
     """
 
     serial: int
@@ -142,6 +143,7 @@ class StartWorker:
     allowed_modules: tuple[str, ...]
     state: bytes = b""
     stateful: bool = False
+    restored_age_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,58 +3,41 @@
 Law: the source decides. Before the commit it may abort at any time and thaw; the commit is its own entry, written as
 moved; after it the source never thaws and keeps the frozen state until the target has opened. The target opens on
 `Commit` or when it sees that entry, and never otherwise while the source lives. So at most one side accepts messages,
-and for a while none.
+and for a while none. This is the source's side; the target's is `supervisor.core.receiving`.
 
-    source   RUNNING -> FREEZING -> OFFERING -> MOVED -> STOPPING
-    target   PREPARING -> PREPARED -> RUNNING
+    RUNNING -> FREEZING -> OFFERING -> MOVED -> STOPPING
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from registry.core.directory import UP
-from registry.core.ids import Origin, node_of, origin_of_pid
+from registry.core.ids import Origin, node_of, serial_of
 from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepared
-from registry.core.names import HANDING_OFF, MOVED, Located, Registration
+from registry.core.names import Located
 from supervisor.core.context import Context
-from supervisor.core.events import BounceGate, FreezeGate, OpenGate, StopWorker, TakeState
-from supervisor.core.naming import keep_held
-from supervisor.core.process import (
-    ENDED,
-    FREEZING,
-    MOVED_PHASE,
-    OFFERING,
-    PREPARED,
-    PREPARING,
-    RUNNING,
-    Move,
-    Process,
-)
+from supervisor.core.events import FreezeGate, OpenGate, TakeState
+from supervisor.core.process import FREEZING, MOVED_PHASE, OFFERING, RUNNING, Move, Process
+from supervisor.core.receiving import Receiving
 from supervisor.core.supervision import Supervision
-from supervisor.core.ties import arrived
+from supervisor.core.transfer import StateKey, Transfers, carried
 
 #: (order, result, pid, epoch, origin, version, problem)
 Ended = Callable[[Order, str, str, int, Origin, int, str], None]
 
-#: Seconds after which a prepared target asks itself whether its source still means it.
-STALE_TARGET = 10.0
-
-_OPENED = 4_096  #: opened moves remembered, for a commit that comes again
-
 
 class Handoffs:
-    """Both sides of the moves of one node's processes."""
+    """The moves of one node's processes to others, and (`receiving`) of others' to it."""
 
-    def __init__(self, context: Context, supervision: Supervision) -> None:
+    def __init__(self, context: Context, supervision: Supervision, transfers: Transfers) -> None:
         self.context = context
         self.supervision = supervision
+        self.receiving = Receiving(context, supervision, transfers)
         self.ended: Ended = lambda *result: None
         self.moves: dict[int, Process] = {}  #: as source
         self.targets = context.targets
-        self.opened: dict[tuple[str, str, int], Opened] = {}
-        supervision.target_ready = self.target_ready
-        supervision.target_lost = self.target_lost
+        self.without_state: set[tuple[str, str]] = set()  #: moved by a drain although their state could not be had
+        transfers.sources.append(self.find)
         supervision.source_lost = self.source_lost
 
     # --------------------------------------------------------------------------------------------------------- source
@@ -89,7 +72,9 @@ class Handoffs:
             return
         if problem:
             self.context.report("handoff_failed", process, f"it moves without its state: {problem}")
+            self.without_state.add((process.sworm, process.name))
         process.move.state, process.move.stateful = state, stateful and not problem
+        process.move.taken_at = process.take_stamp(self.context.now)
         self._offer(process)
 
     def _offer(self, process: Process) -> None:
@@ -104,12 +89,21 @@ class Handoffs:
         move.resend_at = context.now + context.config.resend
         revision = self.supervision.definition(process).revision
         further, groups = process.ties.travelling(process.sworm) if process.ties is not None else ((), ())
+        state, size = carried(move.state)
         context.send(
             move.target,
-            Prepare(process.sworm, process.name, move.epoch, process.pid, process.spec, move.state, move.stateful,
+            Prepare(process.sworm, process.name, move.epoch, process.pid, process.spec, state, move.stateful,
                     process.restarts, max(process.majority, move.majority), revision, process.claim,
-                    further, groups),
+                    further, groups, move.taken_at, size, move.restored),
         )  # fmt: skip
+
+    def find(self, key: StateKey) -> bytes | None:
+        """The state of a process that moves away."""
+        process = self.moves.get(serial_of(key.pid))
+        if process is None or process.move is None:
+            return None
+        held = StateKey(process.sworm, process.name, process.pid, process.move.taken_at)
+        return process.move.state if held == key else None
 
     def on_prepared(self, sender: Origin, message: Prepared) -> None:
         """The target stands ready, or says why it does not."""
@@ -187,142 +181,6 @@ class Handoffs:
                 f"the worker ended: {detail[-200:]}",
             )
 
-    # --------------------------------------------------------------------------------------------------------- target
-
-    def on_prepare(self, sender: Origin, message: Prepare) -> None:
-        """Start the worker closed, with its state; or refuse, with the reason."""
-        context = self.context
-        slot = (message.sworm, message.name)
-        known = self.targets.get(slot)
-        if known is not None and known.epoch == message.epoch:
-            if known.phase == PREPARED:
-                context.send(sender, Prepared(*slot, message.epoch, known.pid))
-            return
-        problem = self._unfit(slot, message)
-        if problem:
-            context.send(sender, Prepared(*slot, message.epoch, "", problem))
-            return
-        if known is not None:
-            self._discard(known)
-        process = context.new_process(*slot, message.spec, message.epoch, message.claim, message.majority)
-        process.phase, process.prepare, process.source = PREPARING, message, sender
-        process.restarts = message.restarts
-        process.ties = arrived(*slot, message.further, message.groups)
-        self.targets[slot] = process
-        context.start_worker(process, message.state, message.stateful)
-
-    def _unfit(self, slot: tuple[str, str], message: Prepare) -> str:
-        context = self.context
-        if context.member.record.status != UP:
-            return f"{context.member.node} takes no processes now: it is {context.member.record.status}"
-        hosted = context.hosted.get(slot)
-        if hosted is not None and hosted.pid != message.pid:
-            return f"{context.member.node} runs {message.name!r} already"
-        definition = context.definitions.get(message.sworm)
-        if definition is None or definition.revision < message.revision:
-            return f"{context.member.node} does not know revision {message.revision} of {message.sworm} yet"
-        known = self.targets.get(slot)
-        return "a newer attempt is under way" if known is not None and known.epoch > message.epoch else ""
-
-    def target_ready(self, process: Process) -> None:
-        """The worker stands, with its state."""
-        process.enter(PREPARED)
-        if process.wanted:
-            self._open(process)
-        else:
-            self.context.send(process.source, Prepared(process.sworm, process.name, process.epoch, process.pid))
-
-    def target_lost(self, process: Process, detail: str) -> None:
-        """The worker of a target ended. Not committed: say so. Committed: start it again from the kept state."""
-        process.alive = False
-        if process.wanted and process.prepare is not None:
-            self._start_again(process)
-        elif process.phase == PREPARING:
-            self._forget(process)
-            self.context.send(
-                process.source,
-                Prepared(process.sworm, process.name, process.epoch, "", f"it does not start there: {detail}"),
-            )
-
-    def _start_again(self, process: Process) -> None:
-        prepare = process.prepare
-        assert prepare is not None
-        if process.restarts - prepare.restarts >= 3:  # its state, or its start, is poison: start without, and say so
-            self.context.report("handoff_failed", process, "it does not start with its state; it starts without")
-            prepare = prepare._replace(state=b"", stateful=False)
-        fresh = self.context.new_process(
-            process.sworm, process.name, process.spec, process.epoch, process.claim, process.majority
-        )
-        fresh.phase, fresh.prepare, fresh.source, fresh.wanted = PREPARING, process.prepare, process.source, True
-        fresh.restarts, fresh.ties = process.restarts + 1, process.ties
-        self.context.out.append(BounceGate(process.serial, ""))
-        process.enter(ENDED)
-        self.context.processes.pop(process.serial, None)
-        self.targets[process.sworm, process.name] = fresh
-        self.context.start_worker(fresh, prepare.state, prepare.stateful)
-
-    def on_commit(self, sender: Origin, message: Commit) -> None:
-        """The move is written at its source: open as soon as the worker stands."""
-        key = (message.sworm, message.name, message.epoch)
-        if key in self.opened:
-            self.context.send(sender, self.opened[key])
-            return
-        process = self.targets.get((message.sworm, message.name))
-        if process is not None and process.epoch == message.epoch:
-            self.commit(process)
-
-    def commit(self, process: Process) -> None:
-        """Open a target, now or when its worker stands."""
-        process.wanted = True
-        if process.phase == PREPARED and process.alive:
-            self._open(process)
-        elif process.phase == PREPARED:
-            self._start_again(process)
-
-    def _open(self, process: Process) -> None:
-        context = self.context
-        slot = (process.sworm, process.name)
-        self.targets.pop(slot, None)
-        process.enter(RUNNING)
-        if process.ties is not None and process.prepare is not None:
-            keep_held(context, process, process.prepare.pid)
-        process.prepare = None
-        version = context.list_process(process)
-        context.out.append(OpenGate(process.serial))
-        opened = Opened(*slot, process.epoch, process.pid, version)
-        if len(self.opened) >= _OPENED:
-            del self.opened[next(iter(self.opened))]
-        self.opened[(*slot, process.epoch)] = opened
-        context.send(process.source, opened)
-
-    def on_abort(self, sender: Origin, message: Abort) -> None:
-        """The source keeps it: drop what was prepared."""
-        process = self.targets.get((message.sworm, message.name))
-        if process is not None and process.epoch == message.epoch and process.source == sender:
-            self._discard(process)
-
-    def refuse_targets(self) -> None:
-        """This node leaves: what is prepared here and not committed goes elsewhere."""
-        for process in [p for p in self.targets.values() if not p.wanted]:
-            self._discard(process)
-            problem = f"{self.context.member.node} is being drained"
-            self.context.send(process.source, Prepared(process.sworm, process.name, process.epoch, "", problem))
-
-    def _discard(self, process: Process) -> None:
-        self.targets.pop((process.sworm, process.name), None)
-        self.context.out.append(BounceGate(process.serial, ""))
-        if process.alive:
-            process.enter("stopping")
-            self.context.out.append(StopWorker(process.serial, "handoff given up"))
-        else:
-            self._forget(process)
-
-    def _forget(self, process: Process) -> None:
-        self.targets.pop((process.sworm, process.name), None)
-        self.context.out.append(BounceGate(process.serial, ""))
-        process.enter(ENDED)
-        self.context.forget_process(process)
-
     # ----------------------------------------------------------------------------------------------------------- time
 
     def entries_moved(self, sworm: str, names: Iterable[str]) -> None:
@@ -330,44 +188,16 @@ class Handoffs:
         for name in sorted(names):
             target, source = self.targets.get((sworm, name)), self.context.hosted.get((sworm, name))
             if target is not None:
-                self._check_target(target)
+                self.receiving.check(target)
             if source is not None and source.move is not None:
                 self._check_source(source)
 
     def check(self) -> None:
         """Whenever views or time moved: look at every move."""
         for process in list(self.targets.values()):
-            self._check_target(process)
+            self.receiving.check(process)
         for process in list(self.moves.values()):
             self._check_source(process)
-
-    def _check_target(self, process: Process) -> None:
-        if process.wanted:
-            return
-        context = self.context
-        assert process.prepare is not None
-        copy = context.replica(process.sworm).copies.get(process.source)
-        entry: Registration | None = copy.entries.get(process.name) if copy else None
-        mine = entry is not None and entry.state == MOVED and entry.to == context.me
-        if mine and origin_of_pid(process.prepare.pid) == process.source and process.source:
-            self.commit(process)
-            return
-        departed = context.member.has_departed(process.source) and context.member.ready
-        slot = (process.sworm, process.name)
-        if (
-            departed
-            and context.best(*slot) is None
-            and context.placement.arbiter(*slot) == context.me
-            and entry is not None
-        ):
-            age_ms = int(context.now * 1000) - process.started_at
-            context.report("rehomed", process, f"its source departed; it goes on with the state frozen {age_ms} ms ago")
-            self.commit(process)
-            return
-        age = context.now - process.started_at / 1000
-        idle = age > STALE_TARGET and (entry is None or entry.state != HANDING_OFF)
-        if departed or idle:
-            self._discard(process)
 
     def _check_source(self, process: Process) -> None:
         move = process.move
@@ -419,6 +249,7 @@ class Handoffs:
         process.move = Move(
             context.grant_epoch(process.sworm, process.name), target, context.majority(), move.order,
             context.now + context.config.move_timeout, 0.0, move.state, move.stateful, move.resume,
+            move.taken_at, restored=True,
         )  # fmt: skip
         process.enter(OFFERING)
         self._send_prepare(process, process.move)

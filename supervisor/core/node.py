@@ -21,13 +21,17 @@ from registry.core.messages import (
     Claim,
     Commit,
     Delta,
+    Fetch,
+    Held,
     Opened,
     Order,
     OrderDone,
+    Piece,
     Prepare,
     Prepared,
     Resolve,
     Resolved,
+    Seek,
     Verdict,
 )
 from registry.core.names import GONE, Key, Located
@@ -38,6 +42,7 @@ from supervisor.core.conflict import Conflicts
 from supervisor.core.context import Context, NodeConfig
 from supervisor.core.definitions import Definitions
 from supervisor.core.drain import Drain
+from supervisor.core.estates import Estates
 from supervisor.core.events import (
     Asked,
     CordonAsked,
@@ -57,6 +62,7 @@ from supervisor.core.orders import Orders
 from supervisor.core.placement import Placement
 from supervisor.core.spec import Definition
 from supervisor.core.supervision import Supervision
+from supervisor.core.transfer import Transfers
 
 _ROUNDS = 16  #: of consequences within one step; each has far fewer
 
@@ -69,12 +75,16 @@ class Node:
         self.context = context = Context(self.member, config, now)
         self.supervision = Supervision(context)
         self.asks = Asks(context)
-        self.arbiter = Arbiter(context, self.supervision)
-        self.handoffs = Handoffs(context, self.supervision)
+        self.transfers = Transfers(context)
+        self.estates = Estates(context, self.transfers)
+        self.arbiter = Arbiter(context, self.supervision, self.estates)
+        self.handoffs = Handoffs(context, self.supervision, self.transfers)
+        self.estates.holdings.append(self.handoffs.receiving.holdings)
+        self.estates.found = self._restore_soon
         self.naming = Naming(context)
         self.orders = Orders(context, self.supervision, self.handoffs, self.naming)
         self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
-        self.drain = Drain(context, self.asks, self.handoffs.refuse_targets)
+        self.drain = Drain(context, self.asks, self.handoffs)
         self._definitions = Definitions(context)
         self._judged = -1
         self._tidy_at = now
@@ -101,11 +111,15 @@ class Node:
             Verdict: lambda sender, message: self.asks.on_verdict(message),
             Order: self.orders.receive,
             OrderDone: lambda sender, message: self.arbiter.on_order_done(message),
-            Prepare: self.handoffs.on_prepare,
+            Prepare: self.handoffs.receiving.on_prepare,
             Prepared: self.handoffs.on_prepared,
-            Commit: self.handoffs.on_commit,
+            Commit: self.handoffs.receiving.on_commit,
             Opened: self.handoffs.on_opened,
-            Abort: self.handoffs.on_abort,
+            Abort: self.handoffs.receiving.on_abort,
+            Seek: self.estates.on_seek,
+            Held: self.estates.on_held,
+            Fetch: self.transfers.on_fetch,
+            Piece: self.transfers.on_piece,
             Resolve: self.conflicts.on_resolve,
             Resolved: lambda sender, message: self.conflicts.on_resolved(message),
         }
@@ -141,6 +155,9 @@ class Node:
                 peer.heard = self.context.now
                 handler(event.origin, message)
 
+    def _restore_soon(self) -> None:
+        self.arbiter.restore_due = True
+
     def _claimed(self, sender: Origin, claim: Claim) -> None:
         if claim.kind in (JOIN, LEAVE):
             self.naming.receive(sender, claim)
@@ -157,6 +174,8 @@ class Node:
         self.supervision.tick()
         self.asks.tick()
         self.arbiter.tick()
+        self.transfers.tick()
+        self.estates.tick()
         self.conflicts.tick()
         if self.context.now >= self._tidy_at:
             self._tidy_at = self.context.now + self.context.config.housekeeping
@@ -232,7 +251,10 @@ class Node:
         emptying = self.context.draining and not self.drain.said
         busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or emptying
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
-        return min(self.asks.check_at, self.arbiter.check_at, self.supervision.due() or FOREVER, soon)
+        return min(
+            self.asks.check_at, self.arbiter.check_at, self.transfers.check_at, self.estates.check_at,
+            self.supervision.due() or FOREVER, soon,
+        )  # fmt: skip
 
     def _tidy(self) -> None:
         """Take back what "gone" no longer guards against: no departed origin, no other claim is left."""

@@ -92,13 +92,21 @@ class Process:
     prepare: Prepare | None = None  #: target of a handoff: kept until it opened
     source: Origin = ""
     wanted: bool = False  #: target: committed, to be opened as soon as it is ready
+    refused: bool = False  #: target: told its source that it does not take it after all; dropped at its `Abort`
     ties: Ties | None = None  #: further names and groups; most processes have none
+    taken_at: int = 0  #: ms since 1970: when its state was taken last; no two states of it have the same
+    kept: Kept | None = None  #: the state that it started with, until it runs
 
     def enter(self, phase: str) -> None:
         """Change the phase, or raise `IllegalPhase`."""
         if phase not in TABLE[self.phase]:
             raise IllegalPhase(f"{self.sworm}/{self.name}: {self.phase} -> {phase}")
         self.phase = phase
+
+    def take_stamp(self, now: float) -> int:
+        """The time of a state that is taken now."""
+        self.taken_at = max(self.taken_at + 1, int(now * 1000))
+        return self.taken_at
 
     def entry(self) -> Registration:
         """What the registry says of it."""
@@ -129,3 +137,19 @@ class Move:
     state: bytes = b""
     stateful: bool = False
     resume: str = field(default=RUNNING)  #: the phase to fall back to when it is aborted
+    taken_at: int = 0  #: when the state was taken
+    restored: bool = False  #: an earlier target may have gone on from the state and died
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A state that a process starts with, kept until its worker stands."""
+
+    state: bytes
+    taken_at: int  #: ms since 1970, by the clock of the host that took it
+    restored: bool  #: its node died: the worker is told how old the state is
+    tries: int = 0
+
+    def age_ms(self, now: float) -> int | None:
+        """How old a restored state is; None for one that was handed over by a living node."""
+        return max(0, int(now * 1000) - self.taken_at) if self.restored else None

@@ -8,6 +8,7 @@ process is forgotten only then. Whoever waits for a start or a stop is called ba
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from registry.core.ids import Pid
 from registry.core.names import Spec
@@ -24,6 +25,7 @@ from supervisor.core.process import (
     STARTING,
     STOPPING,
     WAITING,
+    Kept,
     Process,
 )
 from supervisor.core.spec import Definition
@@ -32,6 +34,9 @@ from supervisor.core.ties import Ties
 #: (started, code, detail): code and detail say why it did not start.
 Started = Callable[[Process, bool, str, str], None]
 Stopped = Callable[[Process], None]
+
+#: Starts with one state that may fail; then the state is taken for the reason.
+STATE_TRIES = 3
 
 _LIMIT = 2_000  #: characters of a traceback that travel
 
@@ -47,16 +52,19 @@ class Supervision:
         self.target_ready: Callable[[Process], None] = lambda process: None  #: a handoff's target stands
         self.target_lost: Callable[[Process, str], None] = lambda process, detail: None
         self.source_lost: Callable[[Process, str], None] = lambda process, detail: None
+        self.opened: Callable[[Process], None] = lambda process: None  #: a process runs now, with the state it has kept
 
     # ---------------------------------------------------------------------------------------------------------- start
 
     def launch(
         self, sworm: str, name: str, spec: Spec, epoch: int, claim: str, majority: int, then: Started | None = None,
-        restarts: int = 0, ties: Ties | None = None,
+        restarts: int = 0, ties: Ties | None = None, kept: Kept | None = None,
     ) -> Process:  # fmt: skip
-        """List a new process and start its worker; `then` hears how the first start went."""
+        """List a new process and start its worker, with a state if one is kept; `then` hears how the first start
+        went.
+        """
         process = self.context.new_process(sworm, name, spec, epoch, claim, majority)
-        process.restarts, process.ties = restarts, ties
+        process.restarts, process.ties, process.kept = restarts, ties, kept
         self.context.list_process(process)
         if then:
             self.after_start[process.serial] = then
@@ -74,6 +82,8 @@ class Supervision:
             process.enter(RUNNING)
             self.context.write_entry(process)
             self.context.out.append(OpenGate(serial))
+            self.opened(process)
+            process.kept = None
             self.context.report("restarted" if process.restarts else "started", process)
             then = self.after_start.pop(serial, None)
             if then:
@@ -137,6 +147,8 @@ class Supervision:
         self.context.end_guest_names(process)
         if not normal:
             self.context.report("crashed", process, detail)
+        if process.phase != STARTING:
+            process.kept = None
         if verdict == RESTART:
             process.enter(WAITING)
             count = len(recent(definition, process.restarted_at, now))
@@ -169,7 +181,7 @@ class Supervision:
         self.waiting.pop(process.serial, None)
         epoch = context.new_epoch(process.sworm, process.name)
         fresh = context.new_process(process.sworm, process.name, process.spec, epoch, process.claim, process.majority)
-        fresh.restarts = process.restarts + 1
+        fresh.restarts, fresh.kept = process.restarts + 1, self._kept_on(process)
         if not forgive:
             earlier = recent(self.definition(process), process.restarted_at, context.now)
             fresh.restarted_at = (*earlier, context.now)
@@ -181,6 +193,14 @@ class Supervision:
         context.list_process(fresh, process)
         context.start_worker(fresh)
         return fresh
+
+    def _kept_on(self, process: Process) -> Kept | None:
+        """The state for the next attempt to start, when the last one came to nothing before the worker stood."""
+        kept = process.kept
+        if kept is None or kept.tries < STATE_TRIES:
+            return kept and replace(kept, tries=kept.tries + 1)
+        self.context.report("handoff_failed", process, "it does not start with its state; it starts without")
+        return None
 
     def due(self) -> float | None:
         """When the next restart is due."""

@@ -20,6 +20,7 @@ from supervisor.core.context import Context
 from supervisor.core.drain import Drain
 from supervisor.core.handoff import Handoffs
 from supervisor.core.process import MOVED_PHASE, Process
+from supervisor.core.receiving import Receiving
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _done_early(original: Any) -> Any:
 
 
 def _opens_early(original: Any) -> Any:
-    def ready(self: Handoffs, process: Process) -> None:
+    def ready(self: Receiving, process: Process) -> None:
         process.wanted = True
         original(self, process)
 
@@ -165,7 +166,7 @@ _ALL = (
     Mutant(
         "target-opens-early",
         "a target accepts messages before the source has committed",
-        Handoffs,
+        Receiving,
         "target_ready",
         _opens_early,
     ),

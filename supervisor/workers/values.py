@@ -11,10 +11,8 @@ from typing import Any
 
 import msgspec
 
+from supervisor.core.transfer import MAX_STATE
 from supervisor.errors import BadValue
-
-#: Largest state handed off, in bytes: it travels in one frame, and a sworm of a thousand names must fit into a drain.
-MAX_STATE = 4 * 1024 * 1024
 
 #: Largest message or reply between nodes, in bytes: half of what one frame of the mesh may hold.
 MAX_MESSAGE = 8 * 1024 * 1024

@@ -103,6 +103,7 @@ class Cluster:
         self.skews: dict[str, float] = {}
         self.begun = 0  #: incarnations
         self.requests = 0
+        self.ballast = 0  #: bytes by which states are larger than their numbers
 
     # -------------------------------------------------------------------------------------------------------- nodes
 
@@ -243,6 +244,8 @@ class Cluster:
             worker = running.workers[effect.serial] = Worker(effect, Gate())
             self._answer(name, "Start", self._started(worker))
             return
+        if isinstance(effect, BounceGate) and effect.serial not in running.workers:
+            return  # the target of a handoff whose state has not come yet
         worker = running.workers[effect.serial]
         match effect:
             case OpenGate():
@@ -259,11 +262,14 @@ class Cluster:
                 self.log.append(f"{name}: stops {worker.start.name} {worker.start.pid} ({reason})")
                 self._answer(name, "Stop", WorkerExited(serial, True))
             case TakeState(serial):
-                self._answer(name, "TakeState", StateTaken(serial, str(worker.value).encode(), True))
+                self._answer(name, "TakeState", StateTaken(serial, self._state_of(worker), True))
             case GiveState(serial, loser, state):
                 worker.value += int(state)
                 self.log.append(f"{name}: {worker.start.name} takes {int(state)} from {loser}")
                 self._answer(name, "GiveState", StateGiven(serial, loser))
+
+    def _state_of(self, worker: Worker) -> bytes:
+        return str(worker.value).encode().rjust(self.ballast)
 
     def _started(self, worker: Worker) -> Any:
         start = worker.start
