@@ -230,8 +230,12 @@ def run_function(link: Link, order: StartWorker, found: target.Found) -> int:
     """Run a plain function in this thread to its end; returns the exit status."""
     say = link.loop.call_soon_threadsafe
     scope = scope_of(Plain(link, order), contextvars.Context())
-    say(link.pipe.send, frames.STARTED, frames.FUNCTION)
     args, kwargs = unpack_arguments(order.spec.args)
+    problem = _misfit(found, args, kwargs)
+    if problem:
+        say(link.pipe.send, frames.FAILED, StartError.code, problem)
+        return 1
+    say(link.pipe.send, frames.STARTED, frames.FUNCTION)
     normal, detail = True, ""
     try:
         scope.run(found, *args, **kwargs)
@@ -242,6 +246,17 @@ def run_function(link: Link, order: StartWorker, found: target.Found) -> int:
         normal, detail = False, shortened(error)
     say(link.pipe.send, frames.EXITED, normal, detail)
     return 0 if normal else 1
+
+
+def _misfit(found: target.Found, args: list[Any], kwargs: dict[str, Any]) -> str:
+    """Why a function cannot be called with these arguments: all that can go wrong with its start."""
+    try:
+        inspect.signature(found).bind(*args, **kwargs)
+    except TypeError as error:
+        return described(error)
+    except ValueError:
+        return ""  # it does not say what it takes
+    return ""
 
 
 def _leave(number: int, frame: object) -> None:

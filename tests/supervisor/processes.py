@@ -43,25 +43,33 @@ def environment(redis_url: str, join: str = "") -> dict[str, str]:
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("SWORM_", "DATABASE_", "REDIS_"))}
     return {
         **keep, "SWORM_CLUSTER_KEY": KEY, "SWORM_MESH_PRESET": "local", "REDIS_URL": redis_url, "SWORM_JOIN": join,
-        "SWORM_ALLOWED_MODULES": "examples,tests.supervisor.jobs", "PYTHONWARNINGS": "default",
+        "SWORM_ALLOWED_MODULES": "examples,tests.supervisor.jobs,tests.parity.workers", "PYTHONWARNINGS": "default",
     }  # fmt: skip
 
 
-def command(*flags: str) -> list[str]:
+def command(*flags: str, program: str = "manage.py") -> list[str]:
     """The command line of an agent."""
-    return [sys.executable, str(ROOT / "manage.py"), "agent", *flags]
+    return [sys.executable, str(ROOT / program), "agent", *flags]
 
 
 class AgentProcess:
     """One agent, and its log."""
 
-    def __init__(self, name: str, port: int, redis_url: str, join: str, log: Path, *flags: str) -> None:
+    def __init__(
+        self, name: str, port: int, redis_url: str, join: str, log: Path, *flags: str, program: str = "manage.py"
+    ) -> None:
         self.name, self.port, self.log = name, port, log
         with log.open("ab") as out:
+            environ = {**environment(redis_url, join), "CUT_FILE": str(log.parent / "cut.json")}
+            flags = ("--name", name, "--listen", f"127.0.0.1:{port}", *flags)
             self.process = subprocess.Popen(
-                command("--name", name, "--listen", f"127.0.0.1:{port}", *flags),
-                env=environment(redis_url, join), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            )  # fmt: skip
+                command(*flags, program=program),
+                env=environ,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
 
     def page(self, path: str) -> str:
         """A page of its mesh port; empty while there is none."""
@@ -98,16 +106,19 @@ class AgentProcess:
 class Cluster:
     """Some agents, and a client that asks them."""
 
+    program = "manage.py"
+
     def __init__(self, redis_url: str, folder: Path, names: tuple[str, ...]) -> None:
         self.redis_url, self.folder = redis_url, folder
-        self.ports = {name: _free_port() for name in names}
+        self.ports = {name: free_port() for name in names}
         self.agents = {name: self.launch(name) for name in names}
         self.client = Client(redis_url or "redis://127.0.0.1:1/0")
 
     def launch(self, name: str, *flags: str) -> AgentProcess:
         """Start an agent of this name."""
         join = ",".join(f"ws://127.0.0.1:{port}" for port in self.ports.values())
-        return AgentProcess(name, self.ports[name], self.redis_url, join, self.folder / f"{name}.log", *flags)
+        log = self.folder / f"{name}.log"
+        return AgentProcess(name, self.ports[name], self.redis_url, join, log, *flags, program=self.program)
 
     def restart(self, name: str) -> None:
         """Start an agent of this name anew."""
@@ -132,7 +143,8 @@ class Cluster:
         names = [at] if at else [name for name, agent in self.agents.items() if agent.process.poll() is None]
         nodes = [(name, self.agents[name].ready()["incarnation"]) for name in names]
         fields.setdefault("sworm", "rooms")
-        return self.client.ask_any(nodes, op, deadline=time.time() + deadline, definition=ROOMS, **fields)
+        definition = fields.pop("definition", ROOMS)
+        return self.client.ask_any(nodes, op, deadline=time.time() + deadline, definition=definition, **fields)
 
     def register(self, count: int, target: str = "examples.counters:Counter") -> list[str]:
         """Register so many names, each with its number as argument."""
@@ -159,7 +171,8 @@ class Cluster:
         self.client.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
