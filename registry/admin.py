@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from registry.audit import audit
-from registry.auth import Principal, issue_token, principal_of_user
+from registry.auth import Principal, issue_token, principal_of_user, told
 from registry.core.ids import SLUG
 from registry.models import ApiToken, AuditEntry, Event, Membership, Node, ObserverTerm, Process, ReplicaSnapshot
 from registry.scopes import READ, SCOPES, TOKEN_ADMIN
@@ -119,9 +119,10 @@ class ObserverTermAdmin(ByScope):
 class AuditEntryAdmin(ByScope):
     """The audit, to look at."""
 
-    list_display = ("at", "actor", "action", "target", "reason")
-    list_filter = ("action",)
-    search_fields = ("actor", "target", "reason")
+    list_display = ("at", "actor", "door", "address", "action", "target", "reason")
+    list_filter = ("door", "action")
+    search_fields = ("actor", "target", "reason", "operation")
+    show_full_result_count = False
 
 
 class LinesField(forms.CharField):
@@ -195,7 +196,7 @@ class ApiTokenAdmin(ByScope):
         actor = principal_of(request).actor
         text, row = issue_token(obj.name, obj.scopes, sworms=obj.sworms, expires_at=obj.expires_at, created_by=actor)
         obj.pk = row.pk
-        audit(actor, "token.create", row.name, "", id=row.pk, scopes=row.scopes, sworms=row.sworms)
+        audit(actor, "token.create", row.name, "", after=told(row), id=row.pk)
         self.message_user(request, f"The token, shown only this once: {text}", messages.WARNING)
 
     @admin.action(description="Revoke the selected tokens", permissions=["view"])
@@ -203,5 +204,5 @@ class ApiTokenAdmin(ByScope):
         """They work no more."""
         for token in queryset.filter(revoked_at__isnull=True):
             ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
-            audit(principal_of(request).actor, "token.revoke", token.name, "", id=token.pk)
+            audit(principal_of(request).actor, "token.revoke", token.name, "", before=told(token), id=token.pk)
         self.message_user(request, "Revoked; they work no more.")

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -86,6 +87,11 @@ def issue_token(
         created_by=created_by,
     )
     return text, row
+
+
+def told(row: ApiToken) -> dict[str, Any]:
+    """What the audit says of a token: what it allows."""
+    return {"scopes": row.scopes, "sworms": row.sworms, "expires_at": row.expires_at}
 
 
 def principal_of_token(text: str) -> Principal:

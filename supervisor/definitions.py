@@ -105,7 +105,7 @@ def _create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -
         if row is not None:
             fresh.created_at = timezone.now()
         fresh.save(force_insert=row is None, force_update=row is not None)
-        audit(who.actor, "sworm.create", name, reason, revision=fresh.revision, fields=dict(fields))
+        audit(who.actor, "sworm.create", name, reason, after=values_of(fresh), revision=fresh.revision)
         transaction.on_commit(announce)
     return fresh
 
@@ -115,13 +115,14 @@ def change(name: str, fields: Mapping[str, Any], expected: int | None, who: Prin
     with transaction.atomic():
         row = _locked(name, expected)
         changed = {field: value for field, value in fields.items() if getattr(row, field) != value}
+        before = {field: getattr(row, field) for field in changed}
         for field, value in changed.items():
             setattr(row, field, value)
         refuse_if_wrong(row)
         if changed:
             row.revision += 1
             row.save(force_update=True)
-            audit(who.actor, "sworm.change", name, reason, revision=row.revision, fields=changed)
+            audit(who.actor, "sworm.change", name, reason, before=before, after=changed, revision=row.revision)
             transaction.on_commit(announce)
     return row
 
@@ -136,8 +137,13 @@ def delete(name: str, expected: int | None, who: Principal, reason: str) -> None
         row.deleted = True
         row.revision += 1
         row.save(force_update=True)
-        audit(who.actor, "sworm.delete", name, reason, revision=row.revision)
+        audit(who.actor, "sworm.delete", name, reason, before=values_of(row), revision=row.revision)
         transaction.on_commit(announce)
+
+
+def values_of(row: Sworm) -> dict[str, Any]:
+    """What people write of a definition."""
+    return {field: getattr(row, field) for field in WRITABLE}
 
 
 def announce() -> None:

@@ -50,6 +50,7 @@ class Environment:
     token: str
     allowed_hosts: tuple[str, ...]
     https: bool  #: behind TLS: cookies are for HTTPS only and HTTP is redirected
+    proxies: int  #: proxies of our own in front of the web part: so many entries of X-Forwarded-For are believed
     static_root: str  #: where `collectstatic` puts files; empty: `staticfiles` in the project
     database_pool: int  #: most connections a process holds; 0: no pool
     log_level: str
@@ -199,6 +200,7 @@ SETTINGS: dict[str, _Setting] = {
         ("127.0.0.1", "localhost", "[::1]"),
     ),
     "https": _Setting("SWORM_HTTPS", _boolean, False),
+    "proxies": _Setting("SWORM_PROXIES", _whole(0, 10), 0),
     "static_root": _Setting("SWORM_STATIC_ROOT", _text, ""),
     "database_pool": _Setting("SWORM_DATABASE_POOL", _whole(0, 1000), 20),
     "log_level": _Setting("SWORM_LOG_LEVEL", _choice(*LOG_LEVELS), "INFO"),

@@ -32,6 +32,7 @@ SWORM_ALLOWED_MODULES = ENVIRONMENT.allowed_modules
 SWORM_MESH_PRESET = ENVIRONMENT.mesh_preset
 SWORM_URL = ENVIRONMENT.url
 SWORM_TOKEN = ENVIRONMENT.token
+SWORM_PROXIES = ENVIRONMENT.proxies
 
 # --------------------------------------------------------------------------------------------------------------- Django
 
@@ -54,6 +55,8 @@ INSTALLED_APPS = [
 
 # Static files never come this far: swormweb.asgi answers them before Django is asked.
 MIDDLEWARE = [
+    # Outermost: whatever is written in answer to a request says where it came from.
+    "registry.whence.WhenceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

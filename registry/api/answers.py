@@ -238,9 +238,15 @@ class AuditEntry(msgspec.Struct):
     id: int
     at: datetime
     actor: str
+    door: str  #: rest, page, admin, cli or code; empty in rows older than this column
+    address: str  #: of whoever asked
     action: str
+    sworm: str  #: the sworm that it was about; empty: none
     target: str
     reason: str
+    operation: str  #: id of the operation that does it; empty: none
+    before: dict[str, Any] | None  #: what changed, as it was
+    after: dict[str, Any] | None  #: as it is since
     detail: dict[str, Any]
 
 

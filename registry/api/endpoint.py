@@ -6,9 +6,11 @@ for each method the scope that it needs; one that states none is open to any pri
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 import msgspec
+from django.db import DatabaseError
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -16,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from registry.api import idempotency
-from registry.api.authentication import SessionAuthentication, TokenAuthentication
+from registry.api.authentication import SAFE, SessionAuthentication, TokenAuthentication
 from registry.api.bodies import Mutation
 from registry.audit import audit
 from registry.auth import Principal
@@ -27,6 +29,10 @@ from registry.problems import Problem, problem_of, refused, unauthorized
 
 #: Longest reason, in characters.
 MAX_REASON = 1000
+#: Answers after which nobody knows whether something was done.
+UNCERTAIN = (500, 502, 504)
+
+logger = logging.getLogger(__name__)
 
 
 class JsonOnly(BaseContentNegotiation):
@@ -64,6 +70,7 @@ class Endpoint(APIView):
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     _idempotency: IdempotencyKey | None = None
+    _audited = False
 
     @property
     def principal(self) -> Principal:
@@ -116,6 +123,7 @@ class Endpoint(APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         """Keep the answer for repetitions, and count it."""
+        self._audit_uncertain(request, response)
         if self._idempotency is not None:
             idempotency.finish(self._idempotency, response)
         if response.status_code == 405:
@@ -134,7 +142,21 @@ class Endpoint(APIView):
 
     def audit(self, action: str, what: str, reason: str, /, **detail: Any) -> None:
         """Write the audit row of what was just done."""
+        self._audited = True
         audit(self.principal.actor, action, what, reason, **detail)
+
+    def _audit_uncertain(self, request: Request, response: HttpResponseBase) -> None:
+        """What may have been done although it was answered by an error has its row too: its answer stands in it."""
+        if self._audited or request.method in SAFE or response.status_code not in UNCERTAIN:
+            return
+        what, reason = request.path.removeprefix("/api/v1/"), request.headers.get("Sworm-Reason", "")[:MAX_REASON]
+        try:
+            self.audit(
+                "request.uncertain", what, reason, sworm=self.kwargs.get("sworm", ""),
+                method=request.method, answered=response.status_code,
+            )  # fmt: skip
+        except DatabaseError as error:
+            logger.warning("%s %s has no audit row: %s", request.method, request.path, error)
 
 
 class UnknownPath(Endpoint):

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from registry.api.endpoint import Endpoint, json
-from registry.api.paging import PAGING, choice, page, query, whole
+from registry.api.paging import PAGING, choice, moment, page, query, whole
 from registry.api.schema import documented
 from registry.models import AuditEntry, Event, ReplicaSnapshot
 from registry.scopes import READ
@@ -20,7 +20,12 @@ from registry.scopes import READ
 EVENT_FIELDS = ("id", "revision", "at", "kind", "sworm", "name", "node", "pid", "epoch", "detail")
 EVENT_FILTERS = ("since", "order", "sworm", "name", "node", "kind", *PAGING)
 REPLICA_FIELDS = ("node", "sworm", "size", "digest", "versions", "behind", "observed_at")
-AUDIT_FIELDS = ("id", "at", "actor", "action", "target", "reason", "detail")
+AUDIT_FIELDS = (
+    "id", "at", "actor", "door", "address", "action", "sworm", "target", "reason", "operation", "before", "after",
+    "detail",
+)  # fmt: skip
+AUDIT_EQUAL = ("actor", "action", "sworm", "target", "door", "operation")
+AUDIT_FILTERS = (*AUDIT_EQUAL, "from", "until", "q", *PAGING)
 
 #: Largest revision that a column holds.
 MAX_REVISION = 2**63 - 1
@@ -75,18 +80,17 @@ class Audit(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("List the audit", items="AuditEntry", query=("actor", *PAGING))
+    @documented("List the audit", items="AuditEntry", query=AUDIT_FILTERS, problems=["invalid"])
     def get(self, request: Request) -> HttpResponse:
         """One page, the newest first."""
-        parameters = query(request, ("actor", *PAGING))
-        rows = AuditEntry.objects.filter(**_equal(parameters, "actor"))
+        parameters = query(request, AUDIT_FILTERS)
+        rows = AuditEntry.objects.filter(**_equal(parameters, *AUDIT_EQUAL))
+        for field, comparison in (("from", "at__gte"), ("until", "at__lt")):
+            if field in parameters:
+                rows = rows.filter(**{comparison: moment(parameters, field)})
+        if "q" in parameters:
+            text = parameters["q"]
+            rows = rows.filter(Q(target__icontains=text) | Q(reason__icontains=text) | Q(actor__icontains=text))
         if self.principal.sworms is not None:
-            rows = rows.filter(_about(self.principal.sworms))
+            rows = rows.filter(sworm__in=self.principal.sworms)
         return json(page(rows.order_by().values(*AUDIT_FIELDS), {"id": int}, parameters, descending=True))
-
-
-def _about(sworms: frozenset[str]) -> Q:
-    wanted = Q(pk__in=[])
-    for sworm in sworms:
-        wanted |= Q(target=sworm) | Q(target__startswith=f"{sworm}/")
-    return wanted

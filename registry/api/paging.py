@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -48,6 +48,21 @@ def whole(parameters: Mapping[str, str], field: str, default: int, most: int, le
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise refused(field, f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def moment(parameters: Mapping[str, str], field: str) -> datetime:
+    """A moment among the parameters: RFC 3339 with its zone."""
+    text = parameters[field].replace(" ", "+")  # an unescaped "+" of a zone arrives as a blank
+    try:
+        value = msgspec.convert(text, datetime)
+    except (msgspec.ValidationError, OverflowError):
+        value = None
+    if value is None or value.tzinfo is None:
+        raise refused(field, f"{text!r} is no moment as 2030-01-31T12:00:00Z")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise refused(field, f"{text!r} lies outside of all calendars") from None
 
 
 def choice(parameters: Mapping[str, str], field: str, choices: Sequence[str]) -> str | None:

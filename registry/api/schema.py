@@ -40,6 +40,12 @@ QUERY: dict[str, str] = {
     "kind": "Only of this kind.",
     "actor": "Only by this actor, as user:name.",
     "status": "Only in this status.",
+    "action": "Only of this action, as process.register.",
+    "target": "Only done to this, as rooms/lobby.",
+    "door": "Only from this door: rest, page, admin, cli or code.",
+    "operation": "Only of this operation.",
+    "from": "Only at this moment or later, RFC 3339.",
+    "until": "Only before this moment, RFC 3339.",
     "sort": "Field to sort by: sworm (the default), name, node, state, restarts, epoch or started_at.",
 }
 

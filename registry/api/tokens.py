@@ -18,7 +18,7 @@ from registry.api.bodies import Mutation, read
 from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
-from registry.auth import issue_token
+from registry.auth import issue_token, told
 from registry.core.ids import SLUG
 from registry.models import ApiToken
 from registry.problems import Problem, refused
@@ -59,7 +59,7 @@ class Tokens(Endpoint):
         text, row = issue_token(
             body.name, body.scopes, sworms=body.sworms, expires_at=body.expires_at, created_by=actor
         )
-        self.audit("token.create", body.name, self.reason(body), id=row.pk, scopes=row.scopes, sworms=row.sworms)
+        self.audit("token.create", body.name, self.reason(body), after=told(row), id=row.pk)
         return json({**_item(row), "token": text}, 201, Location=f"/api/v1/tokens/{row.pk}", Cache_Control="no-store")
 
     def _check(self, body: NewToken) -> None:
@@ -96,7 +96,8 @@ class OneToken(Endpoint):
         self.require_unbound()
         rows = _found(id)
         if rows.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()):
-            self.audit("token.revoke", rows.get().name, self.reason(), id=id)
+            row = rows.get()
+            self.audit("token.revoke", row.name, self.reason(), before=told(row), id=id)
         return empty()
 
 

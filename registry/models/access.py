@@ -49,18 +49,29 @@ class SignInLink(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One mutation: who, what, why."""
+    """One mutation: who, from where, what, before and after, why. The database refuses to change or remove a row."""
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
-    actor = models.TextField(help_text="user:name, token:name or cli")
+    actor = models.TextField(help_text="user:name, token:name, cli or code")
+    door = models.TextField(blank=True, help_text="rest, page, admin, cli or code")
+    address = models.TextField(blank=True, help_text="Of whoever asked; on the command line the system's user.")
     action = models.TextField(help_text="What was done, as process.register")
+    sworm = models.TextField(blank=True, db_collation="C", help_text="The sworm that it was about, if it was one.")
     target = models.TextField(help_text="To what, as rooms/lobby")
     reason = models.TextField(blank=True)
+    operation = models.TextField(blank=True, help_text="Id of the operation that does it.")
+    before = models.JSONField(null=True, help_text="What changed, as it was.")
+    after = models.JSONField(null=True, help_text="What changed, as it is since.")
     detail = models.JSONField(default=dict)
 
     class Meta:
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "audit entries"
+        indexes: ClassVar = [
+            models.Index(fields=["sworm", "-id"], name="audit_sworm"),
+            models.Index(fields=["target", "-id"], name="audit_target"),
+            models.Index(fields=["actor", "-id"], name="audit_actor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.target}"

@@ -5,6 +5,8 @@ Law: only reading, and only to refuse with the right word.
 
 from __future__ import annotations
 
+from typing import Any
+
 from registry.core.ids import BadName, check_name
 from registry.models import Process
 from registry.problems import Problem
@@ -17,6 +19,11 @@ def possible(name: str) -> None:
         check_name(name)
     except BadName as error:
         raise Problem("unknown_process", f"no process can have this name: {error}") from None
+
+
+def standing(sworm: str, name: str) -> dict[str, Any] | None:
+    """What the audit says of a process before something is done to it; None when nothing is seen under the name."""
+    return Process.objects.filter(sworm=sworm, name=name).values("pid", "node", "epoch", "state").first()
 
 
 def unknown(sworm: str, name: str) -> Problem:

@@ -85,7 +85,7 @@ class Member(Endpoint):
         possible(name)
         done = group_verbs.set_member(row, kind, group, name)
         with done_already(f"{name} was told to {kind} {group}"):
-            self.audit(f"group.{kind}", f"{sworm}/{name}", self.reason(), group=group)
+            self.audit(f"group.{kind}", f"{sworm}/{name}", self.reason(), after={"group": group, "in": kind == "join"})
             done.wait()
         return empty()
 

@@ -16,7 +16,7 @@ from registry.problems import done_already
 from registry.scopes import PROCESS_CALL, PROCESS_HANDOFF, PROCESS_WRITE
 from supervisor import definitions, moving, operations, verbs
 from supervisor.api import bodies
-from supervisor.api.finding import possible
+from supervisor.api.finding import possible, standing
 
 REACHING = ["invalid", "unknown_sworm", "unknown_process", "no_node", "broker_unavailable"]
 
@@ -73,9 +73,10 @@ class RestartProcess(Endpoint):
         row = definitions.get(sworm)
         possible(name)
         body = read(request, Mutation, optional=True)
+        before = standing(sworm, name)
         restarted = verbs.restart(row, name)
         with done_already(f"{name} was restarted"):
-            self.audit("process.restart", f"{sworm}/{name}", self.reason(body))
+            self.audit("process.restart", f"{sworm}/{name}", self.reason(body), before=before)
             restarted.wait()
         return json({"accepted": True}, 202)
 
@@ -95,5 +96,7 @@ class HandoffProcess(Endpoint):
         if body.dry_run:
             return json({"moves": [plan.item()]})
         operation = moving.begin_one(plan, self.principal.actor, self.reason(body))
-        self.audit("process.handoff", f"{sworm}/{name}", operation.reason, to=body.to, operation=str(operation.id))
+        before, after = standing(sworm, name), {"to": body.to}
+        what = f"{sworm}/{name}"
+        self.audit("process.handoff", what, operation.reason, before=before, after=after, operation=str(operation.id))
         return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")

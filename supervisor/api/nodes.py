@@ -72,7 +72,13 @@ class OneNode(Endpoint):
         ended = Node.objects.filter(name=node, status__in=NODE_ENDED, forgotten=False)
         if ended.update(forgotten=True) != 1:
             raise Problem("not_ended", f"{node} is {item['status']}; only a node that left or died can be forgotten")
-        self.audit("node.forget", node, self.reason())
+        self.audit(
+            "node.forget",
+            node,
+            self.reason(),
+            before={"status": item["status"], "forgotten": False},
+            after={"forgotten": True},
+        )
         return empty()
 
 
@@ -90,12 +96,13 @@ class Cordon(Endpoint):
     def _set(self, request: Request, node: str) -> HttpResponse:
         self.require_unbound()
         row = commands.node_named(node)
+        before = {"cordoned": row.cordoned}
         body = read(request, Mutation, optional=True)
         verb = "cordon" if self.cordoned else "uncordon"
         deadline = time.time() + commands.SHORT
         answer = commands.ask([Asked(row.name, row.incarnation)], verb, None, deadline=deadline)
         commands.certain(answer)
-        self.audit(f"node.{verb}", node, self.reason(body))
+        self.audit(f"node.{verb}", node, self.reason(body), before=before, after={"cordoned": self.cordoned})
         return json(self._shown(node, deadline))
 
     def _shown(self, node: str, deadline: float) -> dict[str, object]:

@@ -154,5 +154,6 @@ class CancelOperation(Endpoint):
             raise Problem("forbidden", f"this needs the scope {scope}")
         body = read(request, Mutation, optional=True)
         wished = operations.cancel(row, self.principal.actor)
-        self.audit("operation.cancel", str(row.pk), self.reason(body))
+        key, before = str(row.pk), {"state": row.state, "target": row.target}
+        self.audit("operation.cancel", key, self.reason(body), before=before, operation=key, sworm=row.sworm)
         return json(operations.whole_item(wished))

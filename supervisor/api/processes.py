@@ -24,7 +24,7 @@ from registry.problems import Problem, done_already, refused
 from registry.scopes import PROCESS_WRITE, READ
 from supervisor import definitions, verbs
 from supervisor.api import bodies
-from supervisor.api.finding import known_or_running, possible, unknown
+from supervisor.api.finding import known_or_running, possible, standing, unknown
 from supervisor.registering import Begun, Outcome, Wish, register, register_batch
 
 FILTERS = ("node", "state", "name_prefix", "q", "group", *PAGING)
@@ -65,7 +65,7 @@ class Registering(Endpoint):
         with done_already(f"{begun.wish.name} was started"):
             # While the observer writes its row, we write ours.
             target = f"{begun.row.name}/{begun.wish.name}"
-            self.audit("process.register", target, self.reason(body), target=body.target)
+            self.audit("process.register", target, self.reason(body), after={"target": body.target})
             return json(begun.shown(), 201)
 
 
@@ -166,9 +166,10 @@ class OneProcess(Registering):
         """Stop what runs under the name, and end the name."""
         row = definitions.get(sworm)
         possible(name)
+        before = standing(sworm, name)
         stopped = verbs.unregister(row, name)
         with done_already(f"{name} was stopped"):
-            self.audit("process.unregister", f"{sworm}/{name}", self.reason())
+            self.audit("process.unregister", f"{sworm}/{name}", self.reason(), before=before)
             stopped.wait()
         return empty()
 

@@ -33,7 +33,11 @@ class Rest:
         url = urlsplit(self.url)
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         link = kind(url.hostname or "", url.port, timeout=patience)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+            "User-Agent": "sworm-cli",  # the audit names the door
+        }
         try:
             link.request(method, f"{url.path}/api/v1{path}", None if body is None else json.dumps(body), headers)
             answer = link.getresponse()

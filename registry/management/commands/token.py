@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from registry.audit import audit
-from registry.auth import issue_token
+from registry.auth import issue_token, told
 from registry.core.ids import BadName, check_slug
 from registry.scopes import ALL, SCOPES
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         expires_at = expiry(options["expires"]) if options["expires"] else None
         text, row = issue_token(options["name"], scopes, sworms=sworms, expires_at=expires_at, created_by="cli")
-        audit("cli", "token.create", row.name, id=row.pk, scopes=row.scopes, sworms=row.sworms)
+        audit("cli", "token.create", row.name, after=told(row), id=row.pk)
         if options["json"]:
             shown = {"id": row.pk, "name": row.name, "token": text, "scopes": row.scopes, "sworms": row.sworms}
             shown["expires_at"] = expires_at.isoformat() if expires_at else None

@@ -60,7 +60,7 @@ def test_a_node_is_migrated_to_another(ask: Asking, rows: list[str], agent: Agen
     steps = [step for step in found["steps"] if "name" in step]
     assert {(step["state"], step["why"]) for step in steps} == {("done", "it is to leave n1")}
     audit = AuditEntry.objects.get(action="sworm.migrate")
-    assert (audit.target, audit.reason, audit.detail["operation"]) == ("rooms", "new disk", told.id)
+    assert (audit.target, audit.reason, audit.operation) == ("rooms", "new disk", told.id)
 
 
 def test_some_names_go_wherever_placement_wants_them(

@@ -72,7 +72,8 @@ def test_a_change_names_the_revision_that_it_changes(ask: Asking, rooms: str) ->
     assert ask.patch("/sworms/rooms", {"handoff": False}, If_Match="nonsense").code == "precondition_failed"
     assert ask.patch("/sworms/rooms", {"max_restarts": 9}, If_Match="*").body["max_restarts"] == 9
     entry = AuditEntry.objects.filter(action="sworm.change").earliest("id")
-    assert (entry.reason, entry.detail) == ("keep state", {"revision": 2, "fields": {"handoff": True}})
+    assert (entry.reason, entry.detail) == ("keep state", {"revision": 2})
+    assert (entry.before, entry.after) == ({"handoff": False}, {"handoff": True})
 
 
 def test_put_resets_what_is_not_given(ask: Asking, rooms: str) -> None:
