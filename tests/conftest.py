@@ -106,8 +106,8 @@ def django_db_modify_db_settings(database_url: str, redis_url: str) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The audit refuses to be emptied, but tests with real transactions empty all tables after them. And before the test
-    database is dropped, whoever still holds it lets go: threads left to end by themselves.
+    """The audit refuses to be emptied, but tests with real transactions empty all tables after them. And before the
+    test database is dropped, whoever still holds it lets go: threads left to end by themselves.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE registry_auditentry DISABLE TRIGGER audit_no_truncate")

@@ -23,7 +23,8 @@ def possible(name: str) -> None:
 
 def standing(sworm: str, name: str) -> dict[str, Any] | None:
     """What the audit says of a process before something is done to it; None when nothing is seen under the name."""
-    return Process.objects.filter(sworm=sworm, name=name).values("pid", "node", "epoch", "state").first()
+    seen = Process.objects.filter(sworm=sworm, name=name).values("pid", "node", "epoch", "state").first()
+    return None if seen is None else {**seen}
 
 
 def unknown(sworm: str, name: str) -> Problem:

@@ -72,13 +72,8 @@ class OneNode(Endpoint):
         ended = Node.objects.filter(name=node, status__in=NODE_ENDED, forgotten=False)
         if ended.update(forgotten=True) != 1:
             raise Problem("not_ended", f"{node} is {item['status']}; only a node that left or died can be forgotten")
-        self.audit(
-            "node.forget",
-            node,
-            self.reason(),
-            before={"status": item["status"], "forgotten": False},
-            after={"forgotten": True},
-        )
+        before = {"status": item["status"], "forgotten": False}
+        self.audit("node.forget", node, self.reason(), before=before, after={"forgotten": True})
         return empty()
 
 
