@@ -1,4 +1,4 @@
-"""Prints the state diagrams of docs/protocol.md from the tables that the code obeys.
+"""Prints the state diagrams of docs/tables.md from the tables that the code obeys.
 
 Law: nothing is drawn by hand. `python -m docs.diagrams` prints the section; `--write` puts it between the two marks of
 the page, and a test fails when the page says something else.
@@ -13,7 +13,7 @@ from pathlib import Path
 from supervisor.core import gate, lifecycle, process
 from supervisor.core.spec import RESTARTS
 
-PAGE = Path(__file__).parent / "protocol.md"
+PAGE = Path(__file__).parent / "tables.md"
 BEGIN = "<!-- diagrams: written by docs/diagrams.py -->\n"
 END = "<!-- end of diagrams -->\n"
 
@@ -56,7 +56,7 @@ def restarts(table: Mapping[tuple[str, bool], str] = lifecycle.TABLE) -> str:
 def section() -> str:
     """The whole generated section."""
     parts = {"Phases of a process": phases(), "The gate": gates(), "When a worker ends": restarts()}
-    return "\n".join(f"### {title}\n\n```\n{text}\n```\n" for title, text in parts.items())
+    return "\n".join(f"## {title}\n\n```\n{text}\n```\n" for title, text in parts.items())
 
 
 def written(page: str) -> str:

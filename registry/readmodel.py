@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from registry import statements
+from registry.core.frozen import frozen
 from registry.models import Counter, Node, Sworm
 from registry.models.definition import WIRE_FIELDS
 from registry.projection import Batch, NodeRow, ProcessRow, json_text
@@ -159,7 +160,7 @@ class ReadModel:
     def definitions(self) -> list[tuple[Any, ...]]:
         """Every definition, deleted ones too: its fields in the order of the wire, as plain values."""
         rows = Sworm.objects.values_list(*WIRE_FIELDS)
-        return [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows]
+        return [frozen(row) for row in rows]
 
     # -------------------------------------------------------------------------------------------------------- writing
 

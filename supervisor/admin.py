@@ -40,11 +40,15 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False, help_text="Module prefixes that may run here, one a line; empty: whatever the agents allow."
     )
     expected = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    constraints = forms.JSONField(
+        required=False,
+        help_text='What a node\'s labels must be, as {"zone": "a"}; a list: one of; {"not": …}: none of; true: any.',
+    )
     reason = forms.CharField(required=False, max_length=1000, help_text="Why; kept in the audit.")
 
     class Meta:
         model = Sworm
-        fields = ("name", *(field for field in definitions.WRITABLE if field != "constraints"))
+        fields = ("name", *definitions.WRITABLE)
         widgets: ClassVar[dict[str, Any]] = {"name": forms.TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,6 +59,11 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         else:
             for field in ("restart", "distribution_strategy", "redistribution", "isolation"):
                 self.fields[field].initial = getattr(self.instance, field)
+
+    def clean_constraints(self) -> Any:
+        """An empty field means none."""
+        given = self.cleaned_data["constraints"]
+        return {} if given is None else given
 
     def clean(self) -> dict[str, Any]:
         """What no node could obey is refused, each field with its sentence."""

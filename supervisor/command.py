@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from registry.core.frozen import frozen
 from registry.core.ids import check_name, check_slug
 from supervisor.core.events import Reply
 from supervisor.core.node import Node
@@ -63,7 +64,7 @@ class Command:
         if fields is None:
             return None
         try:
-            return Definition(**{**fields, "allowed_modules": tuple(fields.get("allowed_modules", ()))})
+            return Definition(**{name: frozen(value) for name, value in fields.items()})
         except (TypeError, AttributeError) as error:
             raise BadCommand(f"definition: {error}") from None
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from registry.audit import audit
 from registry.auth import Principal
+from registry.core.frozen import frozen
 from registry.models import Process, Sworm
 from registry.models.definition import WIRE_FIELDS
 from registry.problems import Problem
@@ -32,10 +33,10 @@ logger = logging.getLogger(__name__)
 CHANNEL = "sworm:definitions"
 
 #: Fields that people write.
-WRITABLE = (*(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted")), "constraints")
+WRITABLE = tuple(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted"))
 
 #: Each command asks for its definition: written out, it costs a fraction of what the ORM takes to write it.
-_FIELDS = (*WIRE_FIELDS, "constraints", "created_at", "updated_at")
+_FIELDS = (*WIRE_FIELDS, "created_at", "updated_at")
 _GET = f"SELECT {', '.join(_FIELDS)} FROM registry_sworm WHERE name = %s AND NOT deleted"  # noqa: S608 - constants
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
@@ -62,14 +63,15 @@ def definition_of(row: Sworm) -> Definition:
     fields = row.wire()
     modules = fields["allowed_modules"]
     fields["allowed_modules"] = tuple(modules) if isinstance(modules, list | tuple) else ()
+    fields["constraints"] = frozen(fields["constraints"]) if isinstance(fields["constraints"], dict) else ()
     return Definition(**fields)
 
 
 def wrong_with(row: Sworm) -> dict[str, str]:
     """What is wrong with a row: {field: sentence}; empty when a node can obey all of it."""
     wrong = check(definition_of(row))
-    if row.constraints != {}:
-        wrong["constraints"] = "label constraints are not available yet; it must be {}"
+    if not isinstance(row.constraints, dict):
+        wrong["constraints"] = 'must be an object of labels, as {"zone": "a"}'
     modules = row.allowed_modules
     if not isinstance(modules, list):
         wrong["allowed_modules"] = "must be a list of module names"

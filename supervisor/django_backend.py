@@ -28,6 +28,7 @@ from registry.problems import Problem
 from supervisor import commands, definitions
 from supervisor.backend import Registered, Result
 from supervisor.client import Answer, Asked, default_client
+from supervisor.core.constraints import written
 from supervisor.core.spec import Definition
 from supervisor.errors import AlreadyStarted, BadDefinition, NoAnswer, NoNode, SwormError, UnknownSworm, from_code
 from supervisor.replies import from_wire
@@ -171,6 +172,7 @@ def row_of(definition: Definition) -> Sworm:
         return row
     fields = {field: getattr(definition, field) for field in _WRITTEN}
     fields["allowed_modules"] = list(definition.allowed_modules)
+    fields["constraints"] = written(definition.constraints)
     try:
         return definitions.create(definition.name, fields, OURSELVES, "first definition, from the class that was used")
     except Problem as problem:

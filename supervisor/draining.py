@@ -22,6 +22,7 @@ from registry.problems import Problem, problem_of
 from supervisor import commands, operations
 from supervisor.client import Asked
 from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Rules, Step
+from supervisor.fitness import takers
 from supervisor.models import FAILED, OPEN_STATES, SUCCEEDED, Operation
 from supervisor.operations import Move, Term
 
@@ -37,16 +38,15 @@ ASK_AGAIN = 1.0
 def moves(name: str) -> list[dict[str, Any]]:
     """What a drain of this node would move."""
     node = commands.node_named(name)
-    others = Node.objects.filter(forgotten=False, status="alive", cordoned=False).exclude(name=name)
-    hosted = {sworm for sworms in others.values_list("sworms", flat=True) for sworm in sworms}
-    rows = _of(name, node.incarnation).order_by("sworm", "name").values_list("sworm", "name")
+    rows = list(_of(name, node.incarnation).order_by("sworm", "name").values_list("sworm", "name"))
+    homes = {sworm: bool(takers(sworm) - {name}) for sworm in {sworm for sworm, _ in rows}}
     return [
         {
             "sworm": sworm,
             "name": process,
             "from": name,
             "to": None,
-            "problem": None if hosted & {"*", sworm} else "no other node could take it",
+            "problem": None if homes[sworm] else "no other node could take it",
         }
         for sworm, process in rows
     ]

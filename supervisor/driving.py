@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connection
 
 from registry.core.ids import node_of, origin_of_pid
-from registry.models import Node, Process, Sworm
+from registry.models import Process, Sworm
 from registry.problems import Problem, problem_of
 from supervisor import commands, operations
 from supervisor.client import Asked
 from supervisor.core.operation import RESTART, Answered, Ask, Cancelled, Effect, End, Fact, Looked, Rules, Step, Store
 from supervisor.core.operation import Work as Machine
+from supervisor.fitness import takers
 from supervisor.models import Operation
 from supervisor.operations import Term
 
@@ -56,9 +57,8 @@ class Drive:
         wanted = {number: self._machine.steps[number] for number in self._machine.wanted()}
         facts = _facts(wanted.values())
         sworm = self.operation.sworm
-        rows = Node.objects.filter(forgotten=False, cordoned=False, status__in=("alive", "suspect"))
-        takers = frozenset(name for name, hosts in rows.values_list("name", "sworms") if {"*", sworm} & set(hosts))
-        return Looked({n: facts.get((step.sworm, step.name)) for n, step in wanted.items()}, takers)
+        fit = takers(sworm, ("alive", "suspect"))
+        return Looked({n: facts.get((step.sworm, step.name)) for n, step in wanted.items()}, fit)
 
     def _carry_out(self, effects: list[Effect]) -> bool:
         changed = {effect.step.number: effect.step for effect in effects if isinstance(effect, Store)}

@@ -14,6 +14,7 @@ from registry.models import Node, Process
 from registry.problems import Problem, refused
 from supervisor import operations
 from supervisor.core.operation import Rules
+from supervisor.fitness import obstacle, takers
 from supervisor.models import Operation
 from supervisor.operations import Move
 
@@ -54,7 +55,7 @@ def plan_one(sworm: str, name: str, to: str | None) -> Plan:
     process = Process.objects.filter(sworm=sworm, name=name).first()
     if process is None:
         raise Problem("unknown_process", f"nothing is registered as {name!r} in {sworm}")
-    return Plan(process, to, _obstacle(process, to, _takers(sworm)))
+    return Plan(process, to, _obstacle(process, to, takers(sworm)))
 
 
 def begin_one(wanted: Plan, who: str, reason: str) -> Operation:
@@ -89,8 +90,8 @@ def plan_many(sworm: str, source: str | None, to: str | None, names: Sequence[st
         _refuse_unknown(sworm, names, found)
         _refuse_elsewhere(source, found)
     why = f"it is to leave {source}" if source is not None else "it was chosen"
-    takers = _takers(sworm)
-    return [Plan(process, to, _obstacle(process, to, takers), why) for process in found]
+    fit = takers(sworm)
+    return [Plan(process, to, _obstacle(process, to, fit), why) for process in found]
 
 
 def begin_many(
@@ -115,18 +116,12 @@ def _refuse_elsewhere(source: str | None, found: Iterable[Process]) -> None:
             raise refused("names", f"{process.name!r} runs on {process.node}, not on {source}")
 
 
-def _takers(sworm: str) -> frozenset[str]:
-    """The nodes that take processes of a sworm."""
-    rows = Node.objects.filter(forgotten=False, cordoned=False, status="alive").values_list("name", "sworms")
-    return frozenset(name for name, hosted in rows if {"*", sworm} & {*hosted})
-
-
-def _obstacle(process: Process, to: str | None, takers: frozenset[str]) -> str | None:
+def _obstacle(process: Process, to: str | None, fit: frozenset[str]) -> str | None:
     if to is None:
-        return None if takers - {process.node} else "no other node could take it"
+        return None if fit - {process.node} else "no other node could take it"
     if to == process.node:
         return f"it runs on {to} already"
-    return None if to in takers else _unfit(process.sworm, to)
+    return None if to in fit else _unfit(process.sworm, to)
 
 
 def _unfit(sworm: str, to: str) -> str | None:
@@ -134,8 +129,4 @@ def _unfit(sworm: str, to: str) -> str | None:
     node = Node.objects.filter(name=to, forgotten=False).first() if "\x00" not in to else None
     if node is None:
         return f"no node is named {to!r}"
-    if node.status != "alive" or node.cordoned:
-        return f"{to} is {'cordoned' if node.cordoned else node.status} and takes no processes"
-    if "*" not in node.sworms and sworm not in node.sworms:
-        return f"{to} does not host {sworm}"
-    return None
+    return obstacle(sworm, node)

@@ -12,19 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
+from registry.core.frozen import frozen
 from registry.core.ids import Pid, check_name
 from registry.core.names import Spec
 from supervisor.backend import DEFAULT_TIMEOUT, Registered, current_backend
-from supervisor.core.spec import ISOLATIONS, TRANSIENT, UNIFORM, Definition, check
+from supervisor.core.spec import ISOLATIONS, TRANSIENT, Definition, check
+from supervisor.core.strategies import UNIFORM
 from supervisor.errors import AlreadyStarted, BadDefinition
 from supervisor.grouping import Grouped, SyncGrouped, check_pid, own_pid
 from supervisor.workers.values import pack, pack_arguments
 
 #: A worker: "module:identifier", or the class or function itself.
 Target = str | Callable[..., Any]
-
-#: Settings that other versions have, and this one does not obey: refused rather than ignored.
-NOT_BUILT = ("constraints",)
 
 _FIELDS = tuple(field for field in Definition._fields if field not in ("name", "revision", "deleted"))
 
@@ -126,6 +125,7 @@ class Sworm(Grouped):
     handoff: ClassVar[bool] = False  #: move with state
     handoff_timeout_ms: ClassVar[int] = 5_000
     distribution_strategy: ClassVar[str] = UNIFORM
+    constraints: ClassVar[Mapping[str, Any]] = {}  #: labels that a node must have: `supervisor.core.constraints`
     redistribution: ClassVar[str] = "passive"
     sync_interval_ms: ClassVar[int] = 300
     max_sync_size: ClassVar[int] = 5_000
@@ -311,11 +311,9 @@ def make_spec(
 
 
 def _define(sworm: type[Sworm]) -> Definition:
-    wrong = {field: "is not built yet" for field in NOT_BUILT if hasattr(sworm, field)}
-    values = {field: getattr(sworm, field) for field in _FIELDS}
-    values["allowed_modules"] = tuple(values["allowed_modules"])
+    values = {field: frozen(getattr(sworm, field)) for field in _FIELDS}
     definition = Definition(sworm.name, **values)
-    wrong.update(check(definition))
+    wrong = check(definition)
     if wrong:
         problems = "; ".join(f"{field} {problem}" for field, problem in wrong.items())
         raise BadDefinition(f"sworm {sworm.name}: {problems}")

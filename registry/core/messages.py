@@ -103,7 +103,8 @@ class Verdict(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The arbiter tells a host to unregister, restart, move or (further) name a process.
+    """The arbiter tells a host to unregister, restart, move or (further) name a process, to start one, or to restore
+    one that a departed node ran.
 
     Obeyed at most once, and only in the view that it names.
     """
@@ -120,7 +121,15 @@ class Order(NamedTuple):
     deadline: int
     majority: int
     to: Origin = ""  #: move: the target
-    claim: str = ""  #: name: id of the claim that gives the further name
+    claim: str = ""  #: name, start, restore: id of the claim that gives the name
+    revision: int = 0  #: start, restore: of the sworm's definition at the arbiter
+    restarts: int = 0  #: restore
+    further: tuple[Further, ...] = ()  #: restore: its further names in this sworm
+    groups: tuple[str, ...] = ()  #: restore
+    state: bytes = b""  #: restore: MessagePack; meaningless without `stateful`
+    stateful: bool = False  #: restore
+    taken_at: int = 0  #: restore: as in `Prepare`
+    size: int = 0  #: restore: as in `Prepare`
 
 
 class OrderDone(NamedTuple):

@@ -84,7 +84,7 @@ class VersionedMap:
         for change in delta.changes:
             key = change[0]
             value = change[1] if len(change) > 1 else None
-            changed[key] = self.entries.get(key)
+            changed.setdefault(key, self.entries.get(key))
             self._set(key, value, delta.version)
         self.version = delta.version
         return changed

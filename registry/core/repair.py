@@ -50,7 +50,8 @@ class Replicator:
         self.timing = timing
         self.piece_size = piece_size
         self.touched: list[Replica] = []
-        self.replicas: dict[str, Replica] = {DIRECTORY: Replica(DIRECTORY, self.touched)}
+        self.processes: dict[Origin, int] = {}  #: how many each origin lists, of all sworms
+        self.replicas: dict[str, Replica] = {DIRECTORY: Replica(DIRECTORY, self.touched, self.processes)}
         self.peers: dict[Origin, Peer] = {}
         self.summaries: dict[Origin, Summary] = {}  #: last full summary of each peer, for observers
         self.out: list[MemberEffect] = []
@@ -77,7 +78,7 @@ class Replicator:
         """The replica of a sworm, made when it is first heard of."""
         found = self.replicas.get(sworm)
         if found is None:
-            found = self.replicas[sworm] = Replica(sworm, self.touched)
+            found = self.replicas[sworm] = Replica(sworm, self.touched, self.processes)
             found.dead |= self.replicas[DIRECTORY].dead
         return found
 

@@ -27,18 +27,26 @@ def _cut(delta: Delta) -> tuple[int, int, int]:
     return delta.base, delta.version, delta.parts
 
 
+def _lists_process(entry: Registration | None) -> bool:
+    return entry is not None and entry.spec is not None
+
+
 class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
     __slots__ = (
         "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "orphaned",
-        "retired", "staged", "sworm", "touched",
+        "processes", "retired", "staged", "sworm", "touched",
     )  # fmt: skip
 
-    def __init__(self, sworm: str, touched: list[Replica] | None = None) -> None:
+    def __init__(
+        self, sworm: str, touched: list[Replica] | None = None, processes: dict[Origin, int] | None = None
+    ) -> None:
         self.sworm = sworm
         #: Shared by a node's replicas: those with something `changed`.
         self.touched = [] if touched is None else touched
+        #: Shared likewise: origin -> how many processes it lists, of all sworms; further names do not count.
+        self.processes = {} if processes is None else processes
         self.copies: dict[Origin, VersionedMap] = {}
         self.index: dict[str, Located] = {}
         self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
@@ -176,6 +184,9 @@ class Replica:
         for key, before in changed.items():
             if isinstance(key, str):
                 entry = entries.get(key)
+                by = _lists_process(entry) - _lists_process(before)
+                if by:
+                    self._count(origin, by)
                 if before is not None and (entry is None or entry.epoch < before.epoch):
                     self._retire(key, before.epoch)
                 self._point(origin, key, entry)
@@ -184,6 +195,13 @@ class Replica:
                 self._set_gone(key[1])
             elif key[0] == GROUP and origin_of_pid(key[2]) == origin:  # only the host of a process speaks for it
                 self._set_member(key[1], key[2], entries.get(key))
+
+    def _count(self, origin: Origin, by: int) -> None:
+        count = self.processes.get(origin, 0) + by
+        if count:
+            self.processes[origin] = count
+        else:
+            del self.processes[origin]
 
     def _retire(self, name: str, epoch: int) -> None:
         self.retired[name] = max(epoch, self.retired.pop(name, 0))

@@ -27,6 +27,7 @@ WIRE_FIELDS = (
     "allowed_modules",
     "isolation",
     "deleted",
+    "constraints",
 )
 
 
@@ -44,7 +45,13 @@ class Sworm(models.Model):
     handoff = models.BooleanField(default=False, help_text="Carry the state along when a process moves.")
     handoff_timeout_ms = models.IntegerField(default=5_000, help_text="Longest wait for the state, in milliseconds.")
     distribution_strategy = models.TextField(default="uniform", help_text="How a node is chosen for a new process.")
-    constraints = models.JSONField(default=dict, blank=True, help_text="Label constraints; must be empty for now.")
+    constraints = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=(
+            'Labels that a node must have, as {"zone": "a", "disk": ["ssd", "nvme"], "gpu": true, "rack": {"not": "1"}}'
+        ),
+    )
     redistribution = models.TextField(default="passive", help_text="passive: running processes stay where they are.")
     sync_interval_ms = models.IntegerField(default=300, help_text="Milliseconds between two repair rounds.")
     max_sync_size = models.IntegerField(default=5_000, help_text="Entries in one piece of a delta.")

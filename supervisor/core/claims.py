@@ -3,7 +3,10 @@
 Law: claims are served only while the member is `ready` (everybody in the view reported it, and what they reported is
 held here); until then they wait, and they wait no longer than their deadline. A claim about a name that is busy queues
 behind. Equal claim ids get equal answers. An entry left by a departed node is restored, or declared gone, before any
-claim to its name is answered.
+claim to its name is answered, unless no node may run it now: then it waits, is reported, and may be unregistered.
+
+A process that goes to another node goes by an order, and the name stays busy until that node has answered, or departed:
+so two nodes never start one name in one view.
 """
 
 from __future__ import annotations
@@ -16,19 +19,27 @@ from registry.core.events import Report
 from registry.core.ids import Origin, Pid, node_of, origin_of_pid
 from registry.core.member import FOREVER
 from registry.core.messages import Claim, Order, OrderDone, Verdict
-from registry.core.names import GONE, MOVED, STARTING, Key, Located, Registration
+from registry.core.names import GONE, MOVED, STARTING, Key, Located, Registration, Spec
+from supervisor.core.choosing import Choice, Choosing
 from supervisor.core.context import Context
 from supervisor.core.estates import Estates
 from supervisor.core.naming import inherited, is_guest
-from supervisor.core.process import Process
+from supervisor.core.process import Kept, Process
 from supervisor.core.spec import TEMPORARY
 from supervisor.core.supervision import Supervision
 from supervisor.core.ties import Ties, left_by
+from supervisor.core.transfer import StateKey, carried
 
 Slot = tuple[str, str]  # (sworm, name)
 
 #: Processes of departed nodes that are restored in one turn.
 SLICE = 250
+
+#: Orders that make a process: only an answer ends them, since a second one would make a second process.
+MAKING = frozenset({"start", "restore"})
+
+#: Seconds before a process that a host did not restore is looked at again.
+RESTORE_DELAY = 0.05
 
 #: Answers remembered for claims that are asked again.
 MAX_ANSWERS = 4_096
@@ -46,19 +57,22 @@ class Pending:
 class Ordered:
     """An order that a host has not answered."""
 
-    pending: Pending
+    pending: Pending | None  #: None: nobody asked, a process is restored
     order: Order
     host: Origin
     resend_at: float
+    coming: Origin = ""  #: the node that will have one process more
 
 
 class Arbiter:
     """Decides about the names whose arbiter this node is."""
 
-    def __init__(self, context: Context, supervision: Supervision, estates: Estates) -> None:
+    def __init__(self, context: Context, supervision: Supervision, estates: Estates, choosing: Choosing) -> None:
         self.context = context
         self.supervision = supervision
         self.estates = estates
+        self.choosing = choosing
+        estates.transfers.sources.append(self.find)
         self.busy: dict[Slot, deque[Pending]] = {}
         self.waiting: list[Pending] = []  #: until the view is agreed
         self.orders: dict[str, Ordered] = {}
@@ -66,6 +80,9 @@ class Arbiter:
         self.settling: list[tuple[Ordered, OrderDone]] = []  #: done, and not merged here yet
         self.check_at = FOREVER
         self.restore_due = False
+        self.restore_at = FOREVER
+        self.giving: dict[StateKey, Kept] = {}  #: states of processes that other nodes were ordered to restore
+        self.stranded: dict[Slot, str] = {}  #: processes of departed nodes that no node may run now, and why
         self._order_number = 0
         self._left: dict[Slot, tuple[int, dict[int, Ties]]] = {}
 
@@ -111,11 +128,16 @@ class Arbiter:
                 self._answer(pending, "retry")
                 return
             best = self._restore(slot)
+            if slot in self.busy:  # it is being restored elsewhere
+                self.busy[slot].append(pending)
+                return
             if best is None and self.estates.is_awaited(slot):
                 self._answer(pending, "retry")
                 return
         if claim.kind == "register":
             self._register(slot, pending, best)
+        elif best is None and slot in self.stranded and claim.kind == "unregister":
+            self._answer(pending, "done", origin=context.me, version=self._give_up(slot))
         elif best is None:
             self._answer(
                 pending, "not_registered", origin=context.me, version=context.replica(claim.sworm).version(context.me)
@@ -137,10 +159,22 @@ class Arbiter:
         if claim.spec is None:
             self._name(slot, pending)
             return
-        epoch = context.member.clock.epoch(
-            context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
-        )
         self.busy[slot] = deque()
+        self.choosing.choose(*slot, claim.id, lambda choice: self._start(slot, pending, choice))
+
+    def _start(self, slot: Slot, pending: Pending, choice: Choice) -> None:
+        """The node for a new process is chosen: this one starts it, another one is ordered to."""
+        context, claim = self.context, pending.claim
+        spec = claim.spec
+        assert spec is not None
+        if not choice.host:
+            self._answer(pending, "refused", problem=choice.problem, detail=choice.detail)
+            self._release(slot)
+            return
+        if choice.host != context.me:
+            epoch = context.grant_epoch(*slot, claim.known)
+            self._order(slot, pending, choice.host, "start", "", epoch, spec=spec, coming=choice.host)
+            return
 
         def then(process: Process, ok: bool, code: str, detail: str) -> None:
             version = context.replica(claim.sworm).version(context.me)
@@ -150,7 +184,8 @@ class Arbiter:
                 self._answer(pending, "refused", "", 0, context.me, version, code, detail)
             self._release(slot)
 
-        self.supervision.launch(claim.sworm, claim.name, claim.spec, epoch, claim.id, context.majority(), then)
+        epoch = context.new_epoch(*slot, claim.known)
+        self.supervision.launch(claim.sworm, claim.name, spec, epoch, claim.id, context.majority(), then)
 
     def _name(self, slot: Slot, pending: Pending) -> None:
         """A further name: the host of the pid writes it, by order."""
@@ -159,10 +194,7 @@ class Arbiter:
         if host not in context.member.directory or context.member.has_departed(host):
             self._answer(pending, "not_registered")
             return
-        epoch = context.member.clock.epoch(
-            context.now, max(claim.known, context.replica(claim.sworm).highest_epoch(claim.name))
-        )
-        self._order(slot, pending, host, "name", claim.pid, epoch, "")
+        self._order(slot, pending, host, "name", claim.pid, context.grant_epoch(*slot, claim.known))
 
     def _answer(
         self, pending: Pending, result: str, pid: str = "", epoch: int = 0, origin: Origin = "", version: int = 0,
@@ -198,45 +230,85 @@ class Arbiter:
             detail = f"{claim.name!r} names a process of another sworm: it moves and restarts there, by its own name"
             self._answer(pending, "refused", best.pid, problem="refused", detail=detail)
             return
-        target = ""
         if claim.kind == "move":
-            if claim.to and claim.to == node_of(best.origin):  # perhaps by this very claim, before its arbiter departed
-                version = context.replica(claim.sworm).version(best.origin)
-                self._answer(pending, "done", best.pid, best.entry.epoch, best.origin, version)
-                return
-            target = context.placement.target(*slot, claim.to, best.origin)
-            if not target:
-                wanted = claim.to or "another node"
-                detail = f"{wanted} takes no process of {claim.sworm} now"
-                self._answer(pending, "refused", best.pid, problem="no_node", detail=detail)
-                return
-        epoch = context.grant_epoch(*slot) if claim.kind == "move" else 0
-        self._order(slot, pending, best.origin, claim.kind, best.pid, epoch, target)
+            self._move(slot, pending, best)
+        else:
+            self._order(slot, pending, best.origin, claim.kind, best.pid, 0)
+
+    def _move(self, slot: Slot, pending: Pending, best: Located) -> None:
+        claim = pending.claim
+        if claim.to and claim.to == node_of(best.origin):  # perhaps by this very claim, before its arbiter departed
+            version = self.context.replica(claim.sworm).version(best.origin)
+            self._answer(pending, "done", best.pid, best.entry.epoch, best.origin, version)
+            return
+        self.busy[slot] = deque()
+        if claim.to:
+            self._move_to(slot, pending, best, self.choosing.at(claim.sworm, claim.to, best.origin))
+        else:
+            self.choosing.choose(
+                *slot, best.entry.claim, lambda choice: self._move_to(slot, pending, best, choice), without=best.origin
+            )
+
+    def _move_to(self, slot: Slot, pending: Pending, best: Located, choice: Choice) -> None:
+        if choice.host:
+            epoch = self.context.grant_epoch(*slot)
+            self._order(slot, pending, best.origin, "move", best.pid, epoch, choice.host, coming=choice.host)
+        else:
+            self._answer(pending, "refused", best.pid, problem=choice.problem, detail=choice.detail)
+            self._release(slot)
 
     def _order(
-        self, slot: Slot, pending: Pending, host: Origin, kind: str, pid: Pid, epoch: int, target: Origin
-    ) -> None:
+        self, slot: Slot, pending: Pending, host: Origin, kind: str, pid: Pid, epoch: int, target: Origin = "",
+        spec: Spec | None = None, coming: Origin = "",
+    ) -> None:  # fmt: skip
         context, claim = self.context, pending.claim
-        self._order_number += 1
+        definition = context.definitions.get(claim.sworm)
         order = Order(
-            f"{context.me}/{self._order_number}", self._order_number, kind, claim.sworm, claim.name, None, epoch,
-            pid, context.member.view.id, claim.deadline, context.majority(), target, claim.id,
+            "", 0, kind, claim.sworm, claim.name, spec, epoch, pid, context.member.view.id, claim.deadline,
+            context.majority(), target, claim.id, definition.revision if definition else 0,
         )  # fmt: skip
+        self._give(slot, pending, host, order, coming)
+
+    def _give(self, slot: Slot, pending: Pending | None, host: Origin, order: Order, coming: Origin) -> None:
+        context = self.context
+        self._order_number += 1
+        order = order._replace(id=f"{context.me}/{self._order_number}", number=self._order_number)
         self.busy.setdefault(slot, deque())
         resend_at = context.now + context.config.resend
-        self.orders[order.id] = Ordered(pending, order, host, resend_at)
+        self.orders[order.id] = Ordered(pending, order, host, resend_at, coming)
+        self.choosing.expect(coming, 1)
         self._check_by(resend_at)
         context.send(host, order)
 
+    def _drop(self, order_id: str, done: bool = False) -> Ordered | None:
+        """An order is over; a state that it was to carry is kept for the next one, unless it is done."""
+        ordered = self.orders.pop(order_id, None)
+        if ordered is not None:
+            order = ordered.order
+            self.choosing.expect(ordered.coming, -1)
+            kept = self.giving.pop(StateKey(order.sworm, order.name, order.pid, order.taken_at), None)
+            if kept is not None and not done and order.view == self.context.member.view.id:
+                self.estates.fetched[order.sworm, order.name] = (order.pid, kept)
+        return ordered
+
+    def _not_now(self, ordered: Ordered) -> None:
+        """An order came to nothing, for no fault of the process: whoever asked asks again."""
+        if ordered.pending is not None:
+            self._answer(ordered.pending, "retry")
+        else:
+            self.restore_at = min(self.restore_at, self.context.now + RESTORE_DELAY)
+            self._check_by(self.restore_at)
+        self._release((ordered.order.sworm, ordered.order.name))
+
     def on_order_done(self, done: OrderDone) -> None:
         """A host has answered an order."""
-        ordered = self.orders.pop(done.id, None)
+        ordered = self._drop(done.id, done.result != "retry")
         if ordered is None:
             return
         if done.result == "retry":
-            self._answer(ordered.pending, "retry")
-            self._release((ordered.order.sworm, ordered.order.name))
+            self._not_now(ordered)
         else:
+            self.choosing.expect(ordered.coming, 1)  # until its entry is counted here
             self.settling.append((ordered, done))
             self.settle()
 
@@ -249,9 +321,12 @@ class Arbiter:
             if not self._stands(ordered.order.sworm, done):
                 self.settling.append((ordered, done))
                 continue
-            self._answer(
-                ordered.pending, done.result, done.pid, done.epoch, done.origin, done.version, done.problem, done.detail
-            )
+            self.choosing.expect(ordered.coming, -1)
+            if ordered.pending is not None:
+                self._answer(
+                    ordered.pending, done.result, done.pid, done.epoch, done.origin, done.version, done.problem,
+                    done.detail,
+                )  # fmt: skip
             self._release((ordered.order.sworm, ordered.order.name))
 
     def _stands(self, sworm: str, done: OrderDone) -> bool:
@@ -269,18 +344,29 @@ class Arbiter:
         """
         context = self.context
         room = SLICE
+        self._forget_stranded()
         for sworm in list(context.member.replicas):
             for name in sorted(context.replica(sworm).orphaned):
                 slot = (sworm, name)
-                if slot in self.busy or context.placement.arbiter(sworm, name) != context.me:
+                if slot in self.busy or self._decider(slot) != context.me:
                     continue
-                if self._follows(sworm, name):
-                    continue
+                if self._follows(sworm, name) or name not in context.replica(sworm).orphaned:
+                    continue  # it goes, or has just gone, with its process
                 if room == 0:
                     self.restore_due = True
                     return
                 if self._restore(slot) is not None or not self.estates.is_awaited(slot):
                     room -= 1
+
+    def _decider(self, slot: Slot) -> Origin:
+        """Who looks after a departed node's process: its arbiter; where nobody hosts the sworm, whoever is first."""
+        return self.context.placement.arbiter(*slot) or min(self.context.member.view.agreeing, default="")
+
+    def _forget_stranded(self) -> None:
+        """Those that run again, were ended, or are another arbiter's now."""
+        for slot in list(self.stranded):
+            if self._decider(slot) != self.context.me or slot[1] not in self.context.replica(slot[0]).orphaned:
+                del self.stranded[slot]
 
     def _restore(self, slot: Slot) -> Located | None:
         """The entry of a name that only departed nodes claim: restarted here, or declared gone."""
@@ -307,14 +393,68 @@ class Arbiter:
             return None
         if self.estates.must_wait(slot, last):
             return None
-        kept = self.estates.take(slot)
-        epoch = context.new_epoch(sworm, name)
-        process = self.supervision.launch(
-            sworm, name, spec, epoch, last.entry.claim, context.majority(), restarts=last.entry.restarts + 1,
-            ties=ties, kept=kept,
-        )  # fmt: skip
-        context.report("rehomed", process, f"{last.pid} departed with its node" + self.estates.told(sworm, kept))
+        self.busy[slot] = deque()
+        self.choosing.choose(sworm, name, last.entry.claim, lambda choice: self._rehome(slot, last, ties, choice))
         return context.best(sworm, name)
+
+    def _rehome(self, slot: Slot, last: Located, ties: Ties | None, choice: Choice) -> None:
+        """The node for a departed node's process is chosen, or there is none: then it waits for one."""
+        context, entry = self.context, last.entry
+        assert entry.spec is not None
+        if not choice.host:
+            self._strand(slot, last, choice)
+            self._release(slot)
+            return
+        self.stranded.pop(slot, None)
+        restarts, kept = entry.restarts + 1, self.estates.take(slot)
+        if choice.host == context.me:
+            epoch = context.new_epoch(*slot)
+            process = self.supervision.launch(
+                *slot, entry.spec, epoch, entry.claim, context.majority(), restarts=restarts, ties=ties, kept=kept
+            )
+            detail = f"{last.pid} departed with its node" + self.estates.told(slot[0], kept)
+            context.report("rehomed", process, detail)
+            self._release(slot)
+            return
+        epoch = context.grant_epoch(*slot)
+        further, groups = ties.travelling(slot[0]) if ties is not None else ((), ())
+        deadline = int((context.now + context.config.move_timeout) * 1000)
+        order = Order(
+            "", 0, "restore", *slot, entry.spec, epoch, last.pid, context.member.view.id, deadline,
+            context.majority(), "", entry.claim, context.definitions[slot[0]].revision, restarts, further, groups,
+        )  # fmt: skip
+        if kept is not None:
+            self.giving[StateKey(*slot, last.pid, kept.taken_at)] = kept
+            state, size = carried(kept.state)
+            order = order._replace(state=state, stateful=True, taken_at=kept.taken_at, size=size)
+        self._give(slot, None, choice.host, order, choice.host)
+
+    def find(self, key: StateKey) -> bytes | None:
+        """A state on its way to a node that restores its process."""
+        kept = self.giving.get(key)
+        return kept.state if kept is not None else None
+
+    def _strand(self, slot: Slot, last: Located, choice: Choice) -> None:
+        """No node may run it now: it is work that waits, and people are told once."""
+        if self.stranded.get(slot) != choice.detail:
+            self.stranded[slot] = choice.detail
+            detail = f"{last.pid} departed with its node; {choice.detail}"
+            self.context.out.append(
+                Report("waiting", *slot, last.pid, self.context.member.node, detail, last.entry.epoch)
+            )
+
+    def _give_up(self, slot: Slot) -> int:
+        """A process that waits for a node is unregistered; returns the version of the own map."""
+        sworm, name = slot
+        self.stranded.pop(slot, None)
+        replica = self.context.replica(sworm)
+        gone: dict[Key, object] = {(GONE, name): replica.highest_epoch(name)}
+        for origin in replica.dead:
+            entry = replica.copy(origin).entries.get(name) if origin in replica.copies else None
+            ties = self._ties_left(sworm, origin).get(entry.serial) if entry is not None else None
+            for tie in ties.names.values() if ties is not None else ():
+                gone[(GONE, tie.name)] = max(tie.epoch, gone.get((GONE, tie.name), 0))  # type: ignore[call-overload]
+        return self.context.member.write(sworm, gone)
 
     def _follows(self, sworm: str, name: str) -> bool:
         """Whether a departed node's entry is a further name of a process whose own name is not decided yet: it goes
@@ -349,9 +489,8 @@ class Arbiter:
         self.estates.view_changed()
         for order_id, ordered in list(self.orders.items()):
             if self.context.member.has_departed(ordered.host):
-                del self.orders[order_id]
-                self._answer(ordered.pending, "retry")
-                self._release((ordered.order.sworm, ordered.order.name))
+                self._drop(order_id)
+                self._not_now(ordered)
 
     def serve(self) -> None:
         """To be called whenever the member is ready: serve what waited, restore what departed."""
@@ -373,9 +512,13 @@ class Arbiter:
             return
         self.check_at = FOREVER
         self.waiting = [pending for pending in self.waiting if pending.claim.deadline > now * 1000]
+        if now >= self.restore_at:
+            self.restore_at, self.restore_due = FOREVER, True
+        elif self.restore_at < FOREVER:
+            self._check_by(self.restore_at)
         for order_id, ordered in list(self.orders.items()):
-            if ordered.order.deadline <= now * 1000:
-                del self.orders[order_id]
+            if ordered.order.deadline <= now * 1000 and ordered.order.kind not in MAKING:
+                self._drop(order_id)
                 self._release((ordered.order.sworm, ordered.order.name))
                 continue
             if now >= ordered.resend_at:

@@ -3,12 +3,13 @@
 Law: pure. A constraint is a label with an operator and values; all of a sworm's constraints must hold. People write
 {"zone": "a"} (equal), {"zone": ["a", "b"]} (one of), {"disk": {"not": "slow"}} (not, or none of a list; a node without
 the label passes), {"gpu": true} (has the label) and {"gpu": false} (lacks it). These are the set-based selectors of
-Kubernetes (In, NotIn, Exists, DoesNotExist); no order is defined, since label values are text.
+Kubernetes (In, NotIn, Exists, DoesNotExist); no order is defined, since label values are text. A definition carries
+what was written in its frozen form (`registry.core.frozen`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from registry.core.ids import SLUG
@@ -77,26 +78,30 @@ def _values(label: str, wanted: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(listed))
 
 
-def from_wire(value: Sequence[Any]) -> Constraints:
-    """Constraints as a definition carries them. Raises `BadConstraint`, `TypeError`, `ValueError`."""
-    constraints = tuple(Constraint(label, operator, tuple(values)) for label, operator, values in value)
-    if parse(written(constraints)) != constraints:
-        raise BadConstraint(f"{value!r} is not in the form that this version writes")
-    return constraints
+def written(value: Any) -> dict[str, Any]:
+    """Constraints as people write them, out of the frozen form that a definition carries. Raises `BadConstraint`."""
+    if not isinstance(value, tuple):
+        raise BadConstraint('must be an object of labels, as {"zone": "a"}')
+    return {label: _thawed(wanted) for label, wanted in _pairs(value)}
 
 
-def written(constraints: Iterable[Constraint]) -> dict[str, Any]:
-    """Constraints as people write them: what `parse` reads."""
-    return {constraint.label: _written_one(constraint) for constraint in constraints}
+def _thawed(wanted: Any) -> Any:
+    if not isinstance(wanted, tuple):
+        return wanted
+    if wanted and all(isinstance(item, tuple) and len(item) == 2 for item in wanted):
+        return {key: _thawed(item) for key, item in _pairs(wanted)}
+    return list(wanted)
 
 
-def _written_one(constraint: Constraint) -> Any:
-    values: Any = constraint.values[0] if len(constraint.values) == 1 else list(constraint.values)
-    if constraint.operator == IN:
-        return values
-    if constraint.operator == NOT_IN:
-        return {"not": values}
-    return constraint.operator == EXISTS
+def _pairs(value: tuple[Any, ...]) -> tuple[tuple[Any, Any], ...]:
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        raise BadConstraint(f"{value!r} are not pairs of a label and what is wanted of it")
+    return value
+
+
+def of_definition(value: tuple[tuple[str, Any], ...]) -> Constraints:
+    """The demands of a definition, out of the frozen form that it carries. Raises `BadConstraint`."""
+    return parse(written(value)) if value else ()
 
 
 def holds(constraint: Constraint, labels: Mapping[str, str]) -> bool:

@@ -54,7 +54,7 @@ class Context:
     draining: bool = False
 
     def __post_init__(self) -> None:
-        self.placement = Placement(self.member.view)
+        self.placement = Placement(self.member.view, self.member.directory)
 
     @property
     def me(self) -> Origin:
@@ -97,14 +97,16 @@ class Context:
         lost = {origin for origin in self.member.dead if self.member.has_not_left(origin)}
         return int(2 * len(self.member.view.agreeing) > len(self.member.view.agreeing) + len(lost))
 
-    def new_epoch(self, sworm: str, name: str) -> int:
-        """An epoch above every one known of this name, and every one granted here to an attempt to move it."""
-        known = max(self.member.replica(sworm).highest_epoch(name), self.granted.get((sworm, name), 0))
+    def new_epoch(self, sworm: str, name: str, known: int = 0) -> int:
+        """An epoch above `known`, every one known here of this name, and every one granted here to another node."""
+        known = max(known, self.member.replica(sworm).highest_epoch(name), self.granted.get((sworm, name), 0))
         return self.member.clock.epoch(self.now, known)
 
-    def grant_epoch(self, sworm: str, name: str) -> int:
-        """A new epoch for a move. No entry may ever show it, so it is remembered: nobody else is given the same."""
-        epoch = self.granted[sworm, name] = self.new_epoch(sworm, name)
+    def grant_epoch(self, sworm: str, name: str, known: int = 0) -> int:
+        """A new epoch for what another node is to do. No entry may ever show it, so it is remembered: nobody else is
+        given the same.
+        """
+        epoch = self.granted[sworm, name] = self.new_epoch(sworm, name, known)
         return epoch
 
     def forget_grants(self) -> None:

@@ -1,32 +1,33 @@
 """Which definition of each sworm this node obeys.
 
 Law: the highest revision that any origin of the directory states wins; a deletion is a revision too. A definition that
-came with a command is written into the own map, so that the others learn it, until another origin states it as well.
+came with a command is written into the own map, so that the others learn it, until another origin states it as well. So
+is one that only departed origins state: they will be forgotten, and who joins later would never learn it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from registry.core.directory import DEFINITION, OBSERVING
+from registry.core.directory import AGREEING, DEFINITION, OBSERVING
 from registry.core.events import Report
+from registry.core.frozen import frozen
 from registry.core.membership import record_of
 from registry.core.messages import DIRECTORY
 from registry.core.names import Key
 from supervisor.core.context import Context
-from supervisor.core.spec import Definition, check
+from supervisor.core.spec import Definition, check, definition_of
 
 
 def to_wire(definition: Definition) -> tuple[Any, ...]:
     """A definition as it stands in a map: plain values only."""
-    return tuple(definition._replace(allowed_modules=tuple(definition.allowed_modules)))
+    return frozen(tuple(definition))  # type: ignore[no-any-return]
 
 
 def from_wire(value: Any) -> Definition | None:
     """A definition from a map; None when this version cannot obey it."""
     try:
-        definition = Definition(*value)
-        definition = definition._replace(allowed_modules=tuple(definition.allowed_modules))
+        definition = definition_of(value)
     except (TypeError, ValueError):
         return None
     return None if check(definition) else definition
@@ -55,12 +56,28 @@ class Definitions:
             for key, value in copy.entries.items():
                 if key[0] == DEFINITION and (key[1] not in best or value[1] > best[key[1]][1]):
                     best[key[1]] = value
+        self._inherit(best)
         self._tidy(best)
         if best == self._seen:
             return False
         self._seen = best
         self._adopt(best)
         return True
+
+    def _inherit(self, best: dict[str, Any]) -> None:
+        """State what no living origin states any more."""
+        member = self.context.member
+        lost: dict[Key, Any] = {
+            (DEFINITION, name): value
+            for name, value in best.items()
+            if all(
+                origin in member.dead
+                for origin, copy in member.directory.items()
+                if copy.entries.get((DEFINITION, name)) == value
+            )
+        }
+        if lost and member.record.status in AGREEING:
+            member.write(DIRECTORY, lost)
 
     def _tidy(self, best: dict[str, Any]) -> None:
         """Take back what another states as well. Of several agents the first by name keeps it; otherwise two would take

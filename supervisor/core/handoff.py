@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from registry.core.ids import Origin, node_of, serial_of
 from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepared
 from registry.core.names import Located
+from supervisor.core.choosing import Choosing
 from supervisor.core.context import Context
 from supervisor.core.events import FreezeGate, OpenGate, TakeState
 from supervisor.core.process import FREEZING, MOVED_PHASE, OFFERING, RUNNING, Move, Process
@@ -29,9 +30,10 @@ Ended = Callable[[Order, str, str, int, Origin, int, str], None]
 class Handoffs:
     """The moves of one node's processes to others, and (`receiving`) of others' to it."""
 
-    def __init__(self, context: Context, supervision: Supervision, transfers: Transfers) -> None:
+    def __init__(self, context: Context, supervision: Supervision, transfers: Transfers, choosing: Choosing) -> None:
         self.context = context
         self.supervision = supervision
+        self.choosing = choosing
         self.receiving = Receiving(context, supervision, transfers)
         self.ended: Ended = lambda *result: None
         self.moves: dict[int, Process] = {}  #: as source
@@ -238,7 +240,7 @@ class Handoffs:
         The entry stays `moved`, so no arbiter starts the name afresh meanwhile; the state is still held here.
         """
         context = self.context
-        target = context.placement.target(process.sworm, process.name, "", context.me)
+        target = self.choosing.next_best(process.sworm, process.name, context.me)
         if not context.member.ready:
             return
         if not target:

@@ -37,6 +37,7 @@ from registry.core.messages import (
 from registry.core.names import GONE, Key, Located
 from registry.core.replica import Replica
 from supervisor.core.asks import Asks
+from supervisor.core.choosing import Choosing
 from supervisor.core.claims import Arbiter
 from supervisor.core.conflict import Conflicts
 from supervisor.core.context import Context, NodeConfig
@@ -77,12 +78,13 @@ class Node:
         self.asks = Asks(context)
         self.transfers = Transfers(context)
         self.estates = Estates(context, self.transfers)
-        self.arbiter = Arbiter(context, self.supervision, self.estates)
-        self.handoffs = Handoffs(context, self.supervision, self.transfers)
+        self.choosing = Choosing(context)
+        self.arbiter = Arbiter(context, self.supervision, self.estates, self.choosing)
+        self.handoffs = Handoffs(context, self.supervision, self.transfers, self.choosing)
         self.estates.holdings.append(self.handoffs.receiving.holdings)
         self.estates.found = self._restore_soon
         self.naming = Naming(context)
-        self.orders = Orders(context, self.supervision, self.handoffs, self.naming)
+        self.orders = Orders(context, self.supervision, self.handoffs, self.naming, self.estates)
         self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
         self.drain = Drain(context, self.asks, self.handoffs)
         self._definitions = Definitions(context)
@@ -241,7 +243,7 @@ class Node:
             self.arbiter.restore_due = True
         if member.view is not context.placement.view:
             self._look = True
-            context.placement = Placement(member.view)
+            context.placement = Placement(member.view, member.directory)
             self.arbiter.view_changed()
             self.asks.view_changed()
 

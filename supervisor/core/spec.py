@@ -6,17 +6,20 @@ is refused where it enters (`check`), never stored and ignored.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from registry.core.frozen import frozen
 from registry.core.ids import BadName, check_slug
+from supervisor.core.constraints import BadConstraint, of_definition
+from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_RANDOM
 
 PERMANENT = "permanent"
 TRANSIENT = "transient"
 TEMPORARY = "temporary"
 RESTARTS = (PERMANENT, TRANSIENT, TEMPORARY)
 
-UNIFORM = "uniform"
-STRATEGIES = (UNIFORM,)
+STRATEGIES = (UNIFORM, UNIFORM_RANDOM, LEAST_LOADED)
 PASSIVE = "passive"
 REDISTRIBUTIONS = (PASSIVE,)
 TASK = "task"
@@ -41,6 +44,7 @@ class Definition(NamedTuple):
     allowed_modules: tuple[str, ...] = ()  #: module prefixes; empty: whatever the agent allows
     isolation: str = TASK  #: of processes that do not say their own
     deleted: bool = False
+    constraints: tuple[tuple[str, Any], ...] = ()  #: `supervisor.core.constraints`, frozen
 
 
 #: Bounds of the numeric fields: (least, most).
@@ -75,7 +79,16 @@ def check(definition: Definition) -> dict[str, str]:
         value = getattr(definition, field)
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             wrong[field] = f"{value!r} is not a number from {least} to {most}"
+    try:
+        of_definition(definition.constraints)
+    except BadConstraint as error:
+        wrong["constraints"] = str(error)
     return wrong
+
+
+def definition_of(fields: Iterable[Any]) -> Definition:
+    """A definition out of its fields in the wire's order, with whatever kinds of arrays. Raises `TypeError`."""
+    return Definition(*(frozen(value) for value in fields))
 
 
 def allows(prefixes: tuple[str, ...], module: str) -> bool:

@@ -14,6 +14,7 @@ from registry.core.ids import Origin, pid_of
 from registry.core.messages import DIRECTORY
 from registry.core.names import GROUP, Registration
 from registry.core.replica import Replica
+from supervisor.core.constraints import eligible, of_definition
 from supervisor.core.events import Drained, Effect, StartWorker
 from supervisor.core.gate import OPEN
 from supervisor.core.process import LISTED
@@ -32,6 +33,8 @@ INVARIANTS = {
     "handoff-keeps-state": "a handoff loses no acknowledged change",
     "views-agree": "after a heal all nodes agree on one view and hold the same copies",
     "ties-follow": "further names and groups stand with their process and nowhere else",
+    "only-eligible": "a process starts on nodes that host its sworm and meet its constraints",
+    "counts-are-kept": "the processes counted for each node are those that it lists",
     "one-accepts": "without faults at most one process of a name accepts messages at any moment",
 }
 
@@ -59,6 +62,7 @@ class Safety:
         for effect in effects:
             if isinstance(effect, StartWorker):
                 self._epoch(effect)
+                self._eligible(host, effect)
             elif isinstance(effect, Drained):
                 self._drained(host, effect)
         self._copies(host)
@@ -70,6 +74,12 @@ class Safety:
         other = self.epochs.setdefault(key, effect.pid)
         if other != effect.pid and other.rpartition(".")[0] != effect.pid.rpartition(".")[0]:
             raise broken("epoch-once", f"epoch {effect.epoch} of {effect.name} went to {other} and {effect.pid}")
+
+    def _eligible(self, host: Host, effect: StartWorker) -> None:
+        record, definition = host.node.member.record, host.node.definitions.get(effect.sworm)
+        hosted = effect.sworm in record.sworms or "*" in record.sworms
+        if not hosted or (definition and not eligible(of_definition(definition.constraints), record.labels)):
+            raise broken("only-eligible", f"{effect.name} starts as {effect.pid} on a node with {record.labels}")
 
     def _drained(self, host: Host, effect: Drained) -> None:
         left = [worker.effect.name for worker in host.workers.running()]
@@ -188,11 +198,27 @@ def _check_member(replica: Replica, key: tuple[str, ...], name: str) -> None:
         raise broken("ties-follow", f"{key[2]} is in {key[1]} and not what {name} stands for")
 
 
+def check_counts(world: World) -> None:
+    """Counts are kept while entries come and go; a recount finds the same. Nothing is on its way any more."""
+    for host in world.live():
+        counted: Counter[Origin] = Counter()
+        for sworm, replica in host.node.replicas.items():
+            entries = replica.entries() if sworm != DIRECTORY else ()
+            counted.update(origin for origin, key, entry in entries if isinstance(key, str) and entry.spec is not None)
+        kept = host.node.member.repair.processes
+        if kept != counted:
+            raise broken("counts-are-kept", f"{host.origin} counts {kept}, its copies hold {dict(counted)}")
+        if host.node.choosing.coming:
+            raise broken("counts-are-kept", f"{host.origin} waits for {host.node.choosing.coming}")
+
+
 def check_survival(world: World, expected: set[tuple[str, str]]) -> None:
-    """Every name that must exist is registered."""
+    """Every name that must exist is registered, or waits while no node may run it."""
     for host in world.live()[:1]:
         for sworm, name in sorted(expected):
-            if name not in host.node.member.replica(sworm).index:
+            replica = host.node.member.replica(sworm)
+            waits = name in replica.orphaned and not host.node.choosing.eligible(sworm)
+            if name not in replica.index and not waits:
                 raise broken("acknowledged-survives", f"{name} of {sworm} is gone")
 
 

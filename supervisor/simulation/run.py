@@ -6,13 +6,16 @@ nothing else varies. `gentle` seeds have no faults but moves, drains and joins, 
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+from typing import Any
 
 from registry.core.directory import UP
+from registry.core.frozen import frozen
 from registry.core.names import Spec
 from supervisor.core.events import Asked, CordonAsked, Defined, DrainAsked
 from supervisor.core.gate import BOUNCED, OPEN
-from supervisor.core.spec import Definition
+from supervisor.core.spec import STRATEGIES, Definition
 from supervisor.simulation import oracles
 from supervisor.simulation.world import Host, Violation, World
 
@@ -31,6 +34,16 @@ class Outcome:
     problem: str
     steps: int
     seconds: float  #: virtual
+
+
+def _definition(placing: random.Random) -> Definition:
+    """How processes are placed; half of the seeds have no demands on labels, some none that every node meets."""
+    draw = placing.random()
+    zone: Any = {} if draw < 0.5 else {"zone": "a"} if draw < 0.75 else {"zone": ["a", "b"]}
+    return Definition(
+        SWORM, 1, handoff=True, max_restarts=1_000_000, restart="permanent",
+        distribution_strategy=placing.choice(STRATEGIES), constraints=frozen(zone),
+    )  # fmt: skip
 
 
 class Run:
@@ -53,6 +66,10 @@ class Run:
         self.further = [f"{name}'" for name in self.names[:6]]
         self.requests = 0
         self.crashed_at = self.mended_at = -1e9
+        placing = random.Random(f"placement {seed}")
+        self.definition = _definition(placing)
+        self.zones = {name: placing.choice("ab") for name in self.nodes}
+        self.capacities = {name: placing.choice([0.5, 1.0, 3.0]) for name in self.nodes}
         if not self.gentle:
             faults = world.faults
             faults.loss = self.random.choice([0.0, 0.01, 0.1])
@@ -82,9 +99,8 @@ class Run:
             self.start(name)
             world.run(self.random.choice([0.0, 0.1, 1.0]))
         world.run(6.0)
-        definition = Definition(SWORM, 1, handoff=True, max_restarts=1_000_000, restart="permanent")
         for host in world.live():
-            world.step(host, Defined(definition))
+            world.step(host, Defined(self.definition))
         world.run(1.0)
         end = world.now + TROUBLE
         while world.now < end:
@@ -106,6 +122,7 @@ class Run:
         oracles.check_ties(world)
         oracles.check_replies(world)
         oracles.check_survival(world, self.acknowledged - self.doubtful)
+        oracles.check_counts(world)
         if self.gentle:
             kept = {key: changes for key, changes in self.changes.items() if key not in self.doubtful}
             oracles.check_state(world, kept)
@@ -113,7 +130,7 @@ class Run:
     def start(self, name: str) -> None:
         """Start, or start again, a node."""
         skew = 0.0 if self.gentle else self.random.uniform(-2.0, 2.0)
-        host = self.world.start(name, skew)
+        host = self.world.start(name, skew, {"zone": self.zones[name]}, self.capacities[name])
         host.workers.plan = self
 
     def act(self) -> None:

@@ -117,11 +117,15 @@ class World:
         """The running incarnation of a node."""
         return next((host for host in self.live() if host.name == name), None)
 
-    def start(self, name: str, skew: float = 0.0) -> Host:
+    def start(self, name: str, skew: float = 0.0, labels: dict[str, str] | None = None, capacity: float = 1.0) -> Host:
         """Start a node; it knows the others that run as its peers to join."""
         origin = next_origin(name, self.now + skew, self.incarnations.get(name, 0))
         self.incarnations[name] = int(origin.partition(".")[2])
-        config = NodeConfig(MemberConfig(self.timing, url=f"sim://{origin}", call_url=f"sim://{origin}"))
+        config = NodeConfig(
+            MemberConfig(
+                self.timing, url=f"sim://{origin}", call_url=f"sim://{origin}", labels=labels or {}, capacity=capacity
+            )
+        )
         node = Node(origin, config, self.now + skew)
         host = Host(name, origin, node, Workers(self, origin), skew)
         self.hosts[origin] = host

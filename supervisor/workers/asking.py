@@ -17,7 +17,7 @@ from typing import Any
 from registry.core.ids import Pid
 from registry.core.names import Spec
 from supervisor.backend import Backend, Registered, Result
-from supervisor.core.spec import Definition
+from supervisor.core.spec import Definition, definition_of
 from supervisor.errors import Deadlock, NoAnswer, SwormError
 from supervisor.replies import from_wire, wire_replies
 from supervisor.workers.scope import current_executor
@@ -30,7 +30,7 @@ async def answer(backend: Backend, verb: str, arguments: list[Any]) -> Any:
     """Carry out what a child asks. Raises what the verb raises; `SwormError` for an unknown verb."""
     match verb, arguments:
         case "register", [definition, name, spec, timeout]:
-            return list(await backend.register(_definition(definition), name, Spec(*spec), timeout))
+            return list(await backend.register(definition_of(definition), name, Spec(*spec), timeout))
         case "unregister", [sworm, name, timeout]:
             return await backend.unregister(sworm, name, timeout)
         case "whereis", [sworm, name]:
@@ -52,7 +52,7 @@ async def _answer_tying(backend: Backend, verb: str, arguments: list[Any]) -> An
     """Further names and groups."""
     match verb, arguments:
         case "give_name", [definition, name, pid, timeout]:
-            return await backend.give_name(_definition(definition), name, pid, timeout)
+            return await backend.give_name(definition_of(definition), name, pid, timeout)
         case "join", [sworm, group, name, pid, timeout]:
             return await backend.join(sworm, group, name, pid, timeout)
         case "leave", [sworm, group, name, pid, timeout]:
@@ -64,11 +64,6 @@ async def _answer_tying(backend: Backend, verb: str, arguments: list[Any]) -> An
         case "multi_call", [sworm, group, message, timeout]:
             return wire_replies(await backend.multi_call(sworm, group, message, timeout))
     raise SwormError(f"no such verb: {verb}")
-
-
-def _definition(fields: list[Any]) -> Definition:
-    definition = Definition(*fields)
-    return definition._replace(allowed_modules=tuple(definition.allowed_modules))
 
 
 class AskingBackend:

@@ -154,10 +154,12 @@ def test_an_event_that_comes_twice_is_one(model: ReadModel) -> None:
 
 
 def test_definitions_are_plain_values_in_the_order_of_the_wire(model: ReadModel) -> None:
-    Sworm.objects.create(name="rooms", revision=4, allowed_modules=["chat"], deleted=True)
+    constraints = {"zone": ["a", "b"], "gpu": True}
+    Sworm.objects.create(name="rooms", revision=4, allowed_modules=["chat"], deleted=True, constraints=constraints)
     assert model.definitions() == [
-        ("rooms", 4, "transient", 3, 5.0, False, 5000, "uniform", "passive", 300, 5000, ("chat",), "task", True)
-    ]
+        ("rooms", 4, "transient", 3, 5.0, False, 5000, "uniform", "passive", 300, 5000, ("chat",), "task", True,
+         (("gpu", True), ("zone", ("a", "b"))))
+    ]  # fmt: skip
 
 
 def test_snapshots_are_kept_with_their_entries(model: ReadModel) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+from registry.core.frozen import frozen
 from registry.core.names import Spec
 from tests.scenarios.cluster import ROOMS, Cluster
 
@@ -68,13 +71,23 @@ class Scenario:
 
     # ----------------------------------------------------------------------------------------------------- commands
 
-    def start(self, *names: str) -> None:
-        """`start n1 n2`: nodes of these names start, and find each other."""
-        self.cluster.start(*names)
+    def start(self, *names: str, capacity: str = "1", sworms: str = "*", **labels: str) -> None:
+        """`start n1 n2 zone=a capacity=2 sworms=rooms`: nodes of these names start, and find each other."""
+        self.cluster.start(
+            *names,
+            config=lambda config: replace(
+                config, labels=labels, capacity=float(capacity), sworms=tuple(sworms.split(","))
+            ),
+        )
 
-    def define(self, name: str, **fields: str) -> None:
-        """`define n1 handoff=true restart=permanent`: the next revision of the rooms comes to a node."""
-        self.cluster.define(name, **{key: _value(text) for key, text in fields.items()})
+    def define(self, name: str, constraints: str = "", strategy: str = "", **fields: str) -> None:
+        """`define n1 handoff=true strategy=least_loaded constraints=zone:a`: the next revision of the rooms."""
+        values = {key: _value(text) for key, text in fields.items()}
+        if constraints:
+            values["constraints"] = _constraints(constraints)
+        if strategy:
+            values["distribution_strategy"] = strategy
+        self.cluster.define(name, **values)
 
     def ask(self, kind: str, name: str, process: str, **more: str) -> None:
         """`register n1 lobby claim=c1 target=bad:Worker wait=2`: somebody on n1 asks."""
@@ -144,6 +157,15 @@ class Scenario:
 
     def _epoch(self, epoch: int) -> str:
         return self.epochs.setdefault(epoch, f"e{len(self.epochs) + 1}")
+
+
+def _constraints(text: str) -> object:
+    """`zone:a,disk:!slow`: what the label is, or is not; `none` ends them."""
+    pairs = [pair.split(":", 1) for pair in text.split(",")] if text != "none" else []
+    wanted: dict[str, Any] = {
+        label: {"not": value[1:]} if value.startswith("!") else value.split("|") for label, value in pairs
+    }
+    return frozen(wanted)
 
 
 def _value(text: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -52,6 +53,9 @@ def test_a_definition_is_written_the_one_way(admin: Client) -> None:
         ("max_seconds", 0, "is not a number from"),
         ("sync_interval_ms", 1, "is not a number from"),
         ("allowed_modules", "a-b", "is not the name of a module"),
+        ("constraints", '{"zone": 1}', "zone: 1 must be"),
+        ("constraints", "[]", "must be an object of labels"),
+        ("constraints", "{zone", "Enter a valid JSON"),
         ("restart", "always", "not one of the available choices"),
     ],
 )
@@ -60,6 +64,17 @@ def test_what_no_node_could_obey_is_explained(admin: Client, field: str, value: 
     assert answer.status_code == 200
     assert sentence in page(answer)
     assert not Sworm.objects.exists()
+
+
+def test_constraints_are_written_as_json(admin: Client) -> None:
+    constraints = {"zone": ["a", "b"], "gpu": True}
+    add = {**FORM, "constraints": json.dumps(constraints), "distribution_strategy": "least_loaded"}
+    assert admin.post("/admin/registry/sworm/add/", add).status_code == 302
+    row = Sworm.objects.get()
+    assert (row.constraints, row.distribution_strategy) == (constraints, "least_loaded")
+    admin.post("/admin/registry/sworm/rooms/change/", {**FORM, "expected": 1})
+    row.refresh_from_db()
+    assert row.constraints == {}
 
 
 def test_an_old_revision_is_not_written_over_a_newer_one(admin: Client) -> None:

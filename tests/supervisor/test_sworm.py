@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,6 +18,7 @@ from registry.core.ids import BadName
 from registry.core.names import Spec
 from supervisor import AlreadyStarted, BadDefinition, NotRegistered, StartError, Sworm, WorkerCrashed, errors
 from supervisor.backend import Backend, NoBackend, Registered, current_backend, use_backend, use_fallback
+from supervisor.core.constraints import written
 from supervisor.core.spec import Definition
 from supervisor.grouping import Grouped
 from supervisor.workers.values import unpack
@@ -123,14 +124,22 @@ def test_a_name_may_be_given_and_attributes_inherited() -> None:
     assert Lobbies.definition() == Rooms.definition()._replace(name="lobby-rooms", max_restarts=9)
 
 
+def test_constraints_may_be_given() -> None:
+    class Near(Rooms):
+        constraints: ClassVar = {"zone": ["a", "b"], "disk": {"not": "slow"}}
+
+    assert written(Near.definition().constraints) == Near.constraints
+
+
 @pytest.mark.parametrize(
     ("attributes", "problem"),
     [
         ({"restart": "sometimes"}, "restart 'sometimes' is not one of"),
         ({"max_seconds": 0}, "max_seconds 0 is not a number from"),
         ({"name": "Not A Slug"}, "must match"),
-        ({"constraints": {}}, "constraints is not built yet"),
-        ({"distribution_strategy": "uniform_quorum"}, "is not one of uniform"),
+        ({"constraints": {"zone": 1}}, "constraints zone: 1 must be a text"),
+        ({"constraints": "zone=a"}, "constraints must be an object of labels"),
+        ({"distribution_strategy": "sideways"}, "'sideways' is not one of uniform"),
     ],
 )
 def test_a_setting_that_cannot_be_obeyed_is_refused_at_the_class(attributes: dict[str, Any], problem: str) -> None:

@@ -1,11 +1,13 @@
 """Replicas against dumb references: histories of whole maps, and an index computed by brute force after every step.
 
-Named invariants: copy-is-map, whole-or-nothing (pieces), index-is-best (lookups), any-order-one-end (the join).
+Named invariants: copy-is-map, whole-or-nothing (pieces), index-is-best (lookups), counts-are-kept, any-order-one-end
+(the join).
 A program of small numbers decides what happens; each example runs a few replicas through it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +82,8 @@ def check_reading(replica: Replica, seen: dict[str, int]) -> None:
         seen[name] = max([seen.get(name, 0), replica.gone.get(name, 0), *(claim.entry.epoch for claim in claims)])
         assert replica.highest_epoch(name) == seen[name]
     assert {group: replica.members(group) for group in GROUPS} == members_by_force(replica)
+    listed = Counter(origin for origin, key, entry in replica.entries() if isinstance(key, str) and entry.spec)
+    assert replica.processes == listed
     for origin in replica.dead:
         work = {name for name, _ in replica.orphans(origin)}
         assert not work & replica.index.keys()

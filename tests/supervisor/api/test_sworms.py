@@ -12,6 +12,7 @@ from django.conf import settings
 from registry.api import answers
 from registry.models import AuditEntry, Sworm
 from supervisor import definitions
+from supervisor.core.constraints import written
 from supervisor.core.spec import Definition
 from tests.asking import Asking, asking
 from tests.supervisor.agents import add_node, add_process
@@ -45,8 +46,9 @@ def test_a_taken_name(ask: Asking, rooms: str) -> None:
     [
         ("name", "Rooms"), ("name", ""), ("name", "a" * 64), ("name", "9a"), ("name", 1), ("restart", "always"),
         ("restart", 1), ("max_restarts", -1), ("max_restarts", "3"), ("max_restarts", True), ("max_seconds", 0),
-        ("handoff", "yes"), ("handoff_timeout_ms", 1), ("distribution_strategy", "least_loaded"),
-        ("constraints", {"zone": "a"}), ("constraints", []), ("redistribution", "active"), ("sync_interval_ms", 0),
+        ("handoff", "yes"), ("handoff_timeout_ms", 1), ("distribution_strategy", "sideways"),
+        ("constraints", {"zone": 1}), ("constraints", {"Zone": "a"}), ("constraints", {"zone": {"like": "a"}}),
+        ("constraints", []), ("redistribution", "active"), ("sync_interval_ms", 0),
         ("max_sync_size", 0), ("allowed_modules", "chat"), ("allowed_modules", ["a-b"]), ("allowed_modules", [1]),
         ("allowed_modules", [""]), ("isolation", "vm"), ("colour", "red"), ("revision", 7),
     ],
@@ -56,6 +58,20 @@ def test_a_field_that_no_node_could_obey_is_refused(ask: Asking, field: str, val
     assert (answer.status, answer.code) == (422, "invalid")
     assert answer.fields[0].partition("[")[0] == field
     assert not Sworm.objects.exists()
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "uniform_random", "least_loaded"])
+def test_placement_is_told_as_it_was_given(ask: Asking, strategy: str) -> None:
+    constraints = {"zone": ["a", "b"], "disk": {"not": "slow"}, "gpu": True}
+    made = ask.post("/sworms", {"name": "rooms", "distribution_strategy": strategy, "constraints": constraints})
+    assert (made.status, made.body["distribution_strategy"], made.body["constraints"]) == (201, strategy, constraints)
+    assert written(definitions.definition_of(Sworm.objects.get()).constraints) == constraints
+    assert ask.patch("/sworms/rooms", {"constraints": {}}, If_Match="*").body["constraints"] == {}
+
+
+def test_a_bad_constraint_is_explained(ask: Asking) -> None:
+    answer = ask.post("/sworms", {"name": "rooms", "constraints": {"zone": {"like": "a"}}})
+    assert "zone: {'like': 'a'} has another key than" in answer.body["errors"][0]["detail"]
 
 
 def test_several_wrong_fields_are_all_named(ask: Asking) -> None:

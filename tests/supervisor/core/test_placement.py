@@ -10,9 +10,13 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.core.directory import NODE, NodeRecord
 from registry.core.ids import node_of
 from registry.core.membership import View
-from supervisor.core.placement import Placement
+from registry.core.origin import VersionedMap
+from supervisor.core.constraints import parse
+from supervisor.core.placement import Placement, named
+from supervisor.core.strategies import UNIFORM, Candidate, wish
 from tests.laws import law
 
 SWORM = "rooms"
@@ -62,11 +66,24 @@ def test_only_hosts_of_the_sworm_decide() -> None:
     assert Placement(view).arbiter("feeds", "x") == ""
 
 
-def test_a_target_is_never_the_source_and_is_the_wanted_node() -> None:
-    placement = placed({"n1", "n2", "n3"})
-    for name in NAMES[:20]:
-        source = placement.arbiter(SWORM, name)
-        assert placement.target(SWORM, name, "", source) not in ("", source)
-        assert placement.target(SWORM, name, node_of(source), source) == ""
-        assert placement.target(SWORM, name, "n9", source) == ""
-        assert placement.target(SWORM, name, "n2", "n1.1") == "n2.1"
+def test_eligible_are_the_hosts_whose_labels_meet_the_constraints() -> None:
+    directory = {}
+    for node, zone in (("n1", "a"), ("n2", "b"), ("n3", "a")):
+        directory[f"{node}.1"] = VersionedMap()
+        directory[f"{node}.1"].write({NODE: NodeRecord("", "", "up", ["*"], {"zone": zone}, 2.0, 0, 0, 0)})
+    hosts = tuple((origin, ("*",)) for origin in directory)
+    placement = Placement(View(b"v", frozenset(directory), hosts), directory)
+    assert placement.eligible(SWORM, parse({"zone": "a"})) == ["n1.1", "n3.1"]
+    assert placement.eligible(SWORM, parse({"zone": "c"})) == []
+    assert placement.eligible(SWORM, ()) == ["n1.1", "n2.1", "n3.1"]
+    assert (placement.labels("n2.1"), placement.capacity("n2.1"), placement.capacity("n9.1")) == ({"zone": "b"}, 2.0, 1)
+    assert arbiters(placement) == arbiters(placed(["n1", "n2", "n3"]))
+    assert named(directory, "n2") == "n2.1"
+    assert named(directory, "n") == ""
+
+
+@law(15)
+@given(node_sets)
+def test_who_decides_is_where_uniform_wants_it(nodes: set[str]) -> None:
+    candidates = [Candidate(node) for node in nodes]
+    assert arbiters(placed(nodes)) == {name: wish(UNIFORM, name, "", candidates) for name in NAMES}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from registry.core.frozen import frozen
 from supervisor.core.definitions import from_wire, to_wire
 from supervisor.core.spec import BOUNDS, Definition, allows, check
 
@@ -19,7 +20,7 @@ def test_the_defaults_can_be_obeyed() -> None:
     [
         ("name", "Rooms"),
         ("restart", "sometimes"),
-        ("distribution_strategy", "uniform_quorum"),
+        ("distribution_strategy", "sideways"),
         ("redistribution", "active"),
         ("isolation", "thread"),
         ("max_restarts", -1),
@@ -27,12 +28,13 @@ def test_the_defaults_can_be_obeyed() -> None:
         ("max_seconds", "5"),
         ("handoff_timeout_ms", 1),
         ("max_sync_size", 0),
+        ("constraints", (("zone", 1),)),
     ],
 )
 def test_what_cannot_be_obeyed_is_named(field: str, value: Any) -> None:
     wrong = check(Definition("rooms")._replace(**{field: value}))
     assert list(wrong) == [field]
-    assert repr(value) in wrong[field]
+    assert (repr(value) if field != "constraints" else "zone: 1") in wrong[field]
 
 
 @pytest.mark.parametrize("field", BOUNDS)
@@ -49,7 +51,8 @@ def test_a_prefix_is_the_module_or_what_lies_below_it(module: str, allowed: bool
 
 
 def test_a_definition_survives_the_wire_in_plain_values() -> None:
-    mine = Definition("rooms", 3, allowed_modules=("chat",), handoff=True)
+    constraints = frozen({"zone": ["a", "b"], "gpu": True})
+    mine = Definition("rooms", 3, allowed_modules=("chat",), handoff=True, constraints=constraints)
     assert from_wire(list(to_wire(mine))) == mine
     assert type(to_wire(mine)) is tuple
 

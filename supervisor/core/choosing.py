@@ -1,0 +1,119 @@
+"""Chooses the node for one process: who is eligible, what they carry, and what the strategy says.
+
+Law: a choice is one of the nodes that are eligible at that moment, or none, and says why. A strategy that is built in
+answers at once. Counts are kept by whoever merges entries, and what an arbiter has ordered and not seen yet counts too,
+so that a choice costs the same however many processes there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from registry.core.ids import Origin, node_of
+from registry.core.membership import record_of
+from supervisor.core.constraints import Constraints, described, of_definition
+from supervisor.core.context import Context
+from supervisor.core.placement import named
+from supervisor.core.spec import Definition
+from supervisor.core.strategies import UNIFORM, UNIFORM_QUORUM, Candidate, wish
+
+
+class Choice(NamedTuple):
+    """Where a process goes; without a host, `problem` is a short word and `detail` a sentence."""
+
+    host: Origin
+    problem: str = ""
+    detail: str = ""
+
+
+Then = Callable[[Choice], None]
+
+
+class Choosing:
+    """The choices of one node."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.coming: dict[Origin, int] = {}  #: processes on their way to a node by this node's orders
+
+    def expect(self, host: Origin, by: int) -> None:
+        """So many more processes are on their way to a node; -1 when one has arrived, or will not come."""
+        count = self.coming.get(host, 0) + by
+        if count > 0:
+            self.coming[host] = count
+        else:
+            self.coming.pop(host, None)
+
+    def constraints(self, sworm: str) -> Constraints:
+        """The demands of a sworm's definition, as this node knows it."""
+        return of_definition(self._definition(sworm).constraints)
+
+    def eligible(self, sworm: str) -> list[Origin]:
+        """The nodes that may take a process of a sworm now."""
+        return self.context.placement.eligible(sworm, self.constraints(sworm))
+
+    def candidates(self, sworm: str, without: Origin = "") -> list[Candidate]:
+        """The same with what a strategy looks at, by node."""
+        placement, counts = self.context.placement, self.context.member.repair.processes
+        found = [
+            Candidate(
+                node_of(origin),
+                placement.labels(origin),
+                placement.capacity(origin),
+                counts.get(origin, 0) + self.coming.get(origin, 0),
+            )
+            for origin in self.eligible(sworm)
+            if origin != without
+        ]
+        found.sort(key=lambda candidate: candidate.node)
+        return found
+
+    def choose(self, sworm: str, name: str, claim: str, then: Then, without: Origin = "") -> None:
+        """Have the strategy choose; `then` is called once. `without`: the node that the process leaves."""
+        definition = self._definition(sworm)
+        strategy = definition.distribution_strategy
+        if strategy in (UNIFORM, UNIFORM_QUORUM) and not definition.constraints and not without:
+            host = self.context.placement.arbiter(sworm, name)
+            then(Choice(host) if host else self.nobody(sworm))
+            return
+        node = wish(strategy, name, claim, self.candidates(sworm, without))
+        then(self.at(sworm, node) if node else self.nobody(sworm, without))
+
+    def next_best(self, sworm: str, name: str, without: Origin) -> Origin:
+        """The heaviest node for a name among those eligible, whatever the strategy; empty when there is none."""
+        fit = set(self.eligible(sworm)) - {without}
+        return next((origin for origin in self.context.placement.order(sworm, name) if origin in fit), "")
+
+    def at(self, sworm: str, node: str, source: Origin = "") -> Choice:
+        """A node by its name, as somebody wants it, if it may take a process of the sworm that `source` runs now."""
+        host = named(self.eligible(sworm), node)
+        if host and host != source:
+            return Choice(host)
+        return Choice("", "no_node", self._obstacle(sworm, node, source))
+
+    def nobody(self, sworm: str, without: Origin = "") -> Choice:
+        """No node may take the process, and why."""
+        hosts = [origin for origin, _ in self.context.placement.hosts(sworm)]
+        constraints = self.constraints(sworm)
+        if hosts and constraints:
+            return Choice("", "no_node", f"no node that is up and hosts {sworm} meets {described(constraints)}")
+        other = "no other node" if without and hosts else "no node"
+        return Choice("", "no_node", f"{other} that is up hosts {sworm}")
+
+    def _obstacle(self, sworm: str, node: str, source: Origin) -> str:
+        context = self.context
+        origin = named([o for o, _ in context.placement.hosts(sworm)], node)
+        if origin and origin == source:
+            return f"{node} runs it already"
+        if origin:
+            labels = ", ".join(f"{k}={v}" for k, v in sorted(context.placement.labels(origin).items())) or "no labels"
+            return f"{node} has {labels}; {sworm} wants a node where {described(self.constraints(sworm))}"
+        known = [o for o in context.member.directory if node_of(o) == node and o not in context.member.dead]
+        record = record_of(context.member.directory, known[0]) if known else None
+        if record is not None and sworm not in record.sworms and "*" not in record.sworms:
+            return f"{node} does not host {sworm}"
+        return f"{node} takes no process of {sworm} now"
+
+    def _definition(self, sworm: str) -> Definition:
+        return self.context.definitions.get(sworm) or Definition(sworm)
