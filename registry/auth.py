@@ -89,6 +89,24 @@ def issue_token(
     return text, row
 
 
+@dataclass(frozen=True)
+class Again:
+    """Whoever was let in once, looked at again: who they are now, None when they may no longer. By token or user id."""
+
+    token: str = ""
+    user: Any = None
+
+    def __call__(self) -> Principal | None:
+        """Ask the tables."""
+        if not self.token:
+            user = get_user_model().objects.filter(pk=self.user).first()
+            return None if user is None else principal_of_user(user)
+        try:
+            return principal_of_token(self.token)
+        except NotValid:
+            return None
+
+
 def told(row: ApiToken) -> dict[str, Any]:
     """What the audit says of a token: what it allows."""
     return {"scopes": row.scopes, "sworms": row.sworms, "expires_at": row.expires_at}

@@ -18,12 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.http.request import validate_host
 from django.urls import path, re_path
 
 from registry import scopes
-from registry.auth import NotValid, Principal, principal_of_token, principal_of_user
+from registry.auth import Again, Principal
 from registry.core.ids import BadName, check_slug
 from registry.hub import SPACING, Place, hub
 from registry.mapstate import Filter
@@ -97,9 +96,9 @@ class Viewer:
     async def _principal(self) -> Principal:
         user = self._scope.get("user")
         if user is not None and user.is_authenticated and _origin_is_ours(self._scope, missing=False):
-            self._who = functools.partial(_principal_of_session, user.pk)
+            self._who = functools.partial(_principal, Again(user=user.pk))
         else:
-            self._who = functools.partial(_principal_of_token, await self._token())
+            self._who = functools.partial(_principal, Again(token=await self._token()))
         principal = await self._who()
         if principal is None:
             raise Refused(NOT_SIGNED_IN, "not_signed_in", "the token is unknown, was revoked or has expired")
@@ -247,26 +246,9 @@ def _since(text: str) -> int:
     return int(text)
 
 
-async def _principal_of_token(token: str) -> Principal | None:
-    found: Principal | None = await database_sync_to_async(_valid_token)(token)
+async def _principal(who: Again) -> Principal | None:
+    found: Principal | None = await database_sync_to_async(who)()
     return found
-
-
-def _valid_token(token: str) -> Principal | None:
-    try:
-        return principal_of_token(token)
-    except NotValid:
-        return None
-
-
-async def _principal_of_session(key: Any) -> Principal | None:
-    found: Principal | None = await database_sync_to_async(_active_user)(key)
-    return found
-
-
-def _active_user(key: Any) -> Principal | None:
-    user = get_user_model().objects.filter(pk=key).first()
-    return None if user is None else principal_of_user(user)
 
 
 def _origin_is_ours(scope: Scope, missing: bool) -> bool:

@@ -28,10 +28,11 @@ from registry.core.member import Member, MemberConfig, next_origin
 from registry.core.membership import Timing
 from registry.mesh.protocol import OBSERVER, Handler, Hello, Identity, Mesh, Options, Refusal
 from registry.readmodel import EventRow, ReadModel
+from registry.retention import Keeping
 from registry.runner import Hooks, Runner
 from registry.stream import TIMEOUT, Broker, Layer
 from registry.watch import Watch
-from registry.writing import Keeping, NotRecorded, Owner, Writer
+from registry.writing import NotRecorded, Owner, Writer
 
 logger = logging.getLogger(__name__)
 

@@ -42,6 +42,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "ended": (409, "Already over", "The operation has ended and cannot be cancelled."),
     "not_cancellable": (409, "Cannot be cancelled", "A node that drains leaves; that cannot be called back."),
     "in_progress": (409, "Still being answered", "The first request with this Idempotency-Key is not answered yet."),
+    "compacted": (410, "No longer kept", "What is asked for lies before the history that is kept."),
     "precondition_failed": (412, "Changed meanwhile", "If-Match names another revision than the present one."),
     "too_large": (413, "Too large", "The body is larger than this path takes."),
     "unsupported_media_type": (415, "Not JSON", "The body must be application/json."),

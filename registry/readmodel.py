@@ -22,6 +22,12 @@ from registry.core.frozen import frozen
 from registry.models import Counter, Node, Sworm
 from registry.models.definition import WIRE_FIELDS
 from registry.projection import Batch, NodeRow, ProcessRow, json_text
+from registry.retention import CHUNK, Keeping, sweep
+
+#: What every node in reach says of another one; `pid` is then the origin that it is about.
+WITNESSED = ("suspect", "dead", "refuted", "ended")
+#: Seconds between two witnesses' words about one fact, at most: they notice it by timers of their own.
+SAME_FACT = 60.0
 
 #: {sworm: {origin: version}}
 Vector = dict[str, dict[str, int]]
@@ -112,6 +118,7 @@ class ReadModel:
         """Become the writer, if the term is still as it was seen."""
         Counter.objects.get_or_create(pk=1)
         with connection.cursor() as cursor:
+            cursor.execute(statements.BEGIN_HORIZON)
             cursor.execute(statements.TAKE_TERM, [self.holder, *(seen[:2] if seen else (0, ""))])
             row = cursor.fetchone()
         self.term = row[0] if row else 0
@@ -167,6 +174,7 @@ class ReadModel:
     def write(self, work: Work) -> Written:
         """Write everything as one transaction; raises `TermLost` with nothing written."""
         rows = 1 if work.rows else 0
+        work.events = one_each(work.events)
         count = rows + len(work.events)
         parts: list[tuple[str, list[Any]]] = [
             (statements.TAKE_REVISIONS, [self.term, self.holder, count, count]),
@@ -175,7 +183,8 @@ class ReadModel:
         if work.versions:
             parts.append((statements.UPSERT_VERSIONS, [_pairs(work.versions)]))
         if work.events:
-            parts.append((statements.INSERT_EVENTS, [rows, _json(work.events)]))
+            witnessed, apart = list(WITNESSED), SAME_FACT
+            parts.append((statements.INSERT_EVENTS, [rows, _json(work.events), witnessed, apart, apart, witnessed]))
         with connection.cursor() as cursor:
             cursor.execute(
                 "WITH " + ", ".join(text for text, _ in parts) + statements.WRITTEN,
@@ -206,12 +215,24 @@ class ReadModel:
         with self._asserted() as cursor:
             cursor.execute(statements.INSERT_SNAPSHOTS, [_json(rows)])
 
-    def prune(self, event_days: float, snapshot_hours: float, removals: int) -> None:
-        """Drop events and snapshots that are older, and all removals but the newest so many."""
+    def prune(self, keeping: Keeping, chunk: int = CHUNK) -> dict[str, int]:
+        """Drop what is kept long enough, so many rows of each kind at most: {what: rows dropped}."""
         with self._asserted() as cursor:
-            cursor.execute(statements.PRUNE_EVENTS, [event_days * 86_400])
-            cursor.execute(statements.PRUNE_SNAPSHOTS, [snapshot_hours * 3_600])
-            cursor.execute(statements.PRUNE_REMOVALS, [removals])
+            cursor.execute(statements.BEGIN_HORIZON)
+            return sweep(cursor, keeping, chunk)
+
+
+def one_each(events: list[EventRow]) -> list[EventRow]:
+    """What several witnesses tell of one node within a batch, told once; the earliest stays."""
+    last: dict[tuple[str, str], EventRow] = {}
+    spare: set[int] = set()
+    for event in sorted((event for event in events if event.kind in WITNESSED), key=lambda event: event.at):
+        before = last.get((event.node, event.pid))
+        if before is not None and before.kind == event.kind and event.at - before.at <= SAME_FACT:
+            spare.add(id(event))
+        else:
+            last[event.node, event.pid] = event
+    return [event for event in events if id(event) not in spare]
 
 
 def packed(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,8 +26,8 @@ STATS = "stats"
 #: Longest detail that is kept, in characters: a traceback's end is worth more than its beginning.
 MAX_DETAIL = 8_000
 
-#: Times outside of these cannot be stored: 1970 and the year 9999, in seconds since 1970.
-_LAST = 253_402_300_799.0
+#: Seconds that a report may come from the future: beyond it a clock is wrong, and its event would never be pruned.
+AHEAD = 60.0
 
 
 class Reported(NamedTuple):
@@ -70,7 +71,7 @@ def _read_one(found: Reported, sender: str, report: _Report) -> None:
         raise ValueError("its time is no number")
     found.events.append(
         EventRow(
-            at=max(0.0, min(report.at, _LAST)),
+            at=max(0.0, min(report.at, time.time() + AHEAD)),
             kind=_text(report.kind),
             sworm=_text(report.sworm),
             name=_text(report.name),

@@ -74,7 +74,15 @@ UPSERT_PROCESSES = """
         pid = excluded.pid, node = excluded.node, epoch = excluded.epoch, state = excluded.state,
         target = excluded.target, args = excluded.args, kwargs = excluded.kwargs, isolation = excluded.isolation,
         groups = excluded.groups, meta = excluded.meta, restarts = excluded.restarts,
-        started_at = excluded.started_at, revision = excluded.revision)
+        started_at = excluded.started_at, revision = excluded.revision
+    RETURNING *),
+    changed AS (
+    INSERT INTO registry_change (revision, at, sworm, name, row)
+    SELECT revision, clock_timestamp(), sworm, name, jsonb_build_object(
+        'pid', pid, 'node', node, 'epoch', epoch, 'state', state, 'target', target, 'isolation', isolation,
+        'groups', groups, 'restarts', restarts,
+        'started_at', round(extract(epoch FROM started_at) * 1000)::bigint)
+    FROM upserted)
 """
 
 REMOVE_PROCESSES = """
@@ -84,7 +92,10 @@ REMOVE_PROCESSES = """
         DELETE FROM registry_process AS row USING gone WHERE row.sworm = gone.sworm AND row.name = gone.name),
     removed AS (
         INSERT INTO registry_removal (revision, sworm, name)
-        SELECT taken.before + 1, gone.sworm, gone.name FROM taken, gone)
+        SELECT taken.before + 1, gone.sworm, gone.name FROM taken, gone),
+    changed_away AS (
+        INSERT INTO registry_change (revision, at, sworm, name, row)
+        SELECT taken.before + 1, clock_timestamp(), gone.sworm, gone.name, NULL FROM taken, gone)
 """
 
 LEAVE_GROUPS = """
@@ -116,14 +127,25 @@ UPSERT_NODES = """
         processes = excluded.processes, revision = excluded.revision,
         last_seen = CASE WHEN excluded.status IN ('suspect', 'left', 'dead') THEN held.last_seen
                          ELSE excluded.last_seen END,
-        forgotten = held.forgotten AND excluded.status IN ('left', 'dead'))
+        forgotten = held.forgotten AND excluded.status IN ('left', 'dead')
+    RETURNING *),
+    changed_nodes AS (
+    INSERT INTO registry_change (revision, at, sworm, name, row)
+    SELECT revision, clock_timestamp(), '', name, CASE WHEN forgotten THEN NULL ELSE jsonb_build_object(
+        'incarnation', incarnation, 'status', status, 'cordoned', cordoned, 'url', url, 'labels', labels,
+        'capacity', capacity, 'sworms', sworms, 'processes', processes) END
+    FROM seen)
 """
 
 #: An operator has set the mark; the revision tells those who watch.
 TOUCH_FORGOTTEN = """
     forgotten AS (
         UPDATE registry_node SET revision = taken.before + 1 FROM taken
-        WHERE registry_node.forgotten AND name = ANY(%s))
+        WHERE registry_node.forgotten AND name = ANY(%s)
+        RETURNING name, registry_node.revision),
+    changed_forgotten AS (
+        INSERT INTO registry_change (revision, at, sworm, name, row)
+        SELECT revision, clock_timestamp(), '', name, NULL FROM forgotten)
 """
 
 SEEN = "UPDATE registry_node SET last_seen = clock_timestamp() WHERE name = ANY(%s)"
@@ -152,7 +174,8 @@ FORGET_VERSIONS = """
 
 # -------------------------------------------------------------------------------------------------------------- history
 
-#: A batch of reports may come twice: what is equal in every respect, its time included, is the same event.
+#: A batch of reports may come twice: what is equal in every respect, its time included, is the same event. And what
+#: several witnesses say of a node (`WITNESSED`) is one event, unless it was told otherwise between the two.
 INSERT_EVENTS = """
     happened AS (
         INSERT INTO registry_event (revision, at, kind, sworm, name, node, pid, epoch, detail)
@@ -165,7 +188,22 @@ INSERT_EVENTS = """
             SELECT 1 FROM registry_event AS old
             WHERE old.at = to_timestamp(row.at)
               AND (old.kind, old.sworm, old.name, old.node, old.pid, old.epoch, old.detail)
-                = (row.kind, row.sworm, row.name, row.node, row.pid, row.epoch, row.detail)))
+                = (row.kind, row.sworm, row.name, row.node, row.pid, row.epoch, row.detail))
+        AND NOT (row.kind = ANY(%s) AND EXISTS (
+            SELECT 1 FROM registry_event AS told
+            WHERE told.node = row.node AND told.pid = row.pid AND told.kind = row.kind
+              AND told.at BETWEEN to_timestamp(row.at - %s) AND to_timestamp(row.at + %s)
+              AND NOT EXISTS (
+                SELECT 1 FROM registry_event AS other
+                WHERE other.node = row.node AND other.pid = row.pid AND other.kind = ANY(%s)
+                  AND other.kind <> row.kind
+                  AND other.at > least(told.at, to_timestamp(row.at))
+                  AND other.at < greatest(told.at, to_timestamp(row.at))))))
+"""
+
+#: The memory begins with the first look at it.
+BEGIN_HORIZON = """
+    INSERT INTO registry_horizon (id, events, changes) VALUES (1, 0, clock_timestamp()) ON CONFLICT DO NOTHING
 """
 
 INSERT_SNAPSHOTS = """
@@ -173,14 +211,4 @@ INSERT_SNAPSHOTS = """
     SELECT node, sworm, size, digest, digests, versions, behind, decode(entries, 'base64'), clock_timestamp()
     FROM json_to_recordset(%s::json) AS row (
         node text, sworm text, size int, digest text, digests jsonb, versions jsonb, behind int, entries text)
-"""
-
-PRUNE_EVENTS = "DELETE FROM registry_event WHERE at < now() - make_interval(secs => %s)"
-
-PRUNE_SNAPSHOTS = "DELETE FROM registry_replicasnapshot WHERE observed_at < now() - make_interval(secs => %s)"
-
-#: The oldest row that stays marks where the memory of removals begins.
-PRUNE_REMOVALS = """
-    DELETE FROM registry_removal
-    WHERE revision < (SELECT revision FROM registry_removal ORDER BY revision DESC OFFSET %s LIMIT 1)
 """

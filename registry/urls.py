@@ -10,8 +10,9 @@ from drf_spectacular.utils import extend_schema
 
 from registry.api.docs import docs, openapi
 from registry.api.endpoint import UnknownPath
+from registry.api.events import Events, EventStream, MapAt
 from registry.api.health import healthz, metrics, readyz
-from registry.api.history import Audit, Events, Replicas
+from registry.api.history import Audit, Replicas
 from registry.api.tokens import OneToken, Tokens
 
 unknown = extend_schema(exclude=True)(UnknownPath).as_view()
@@ -19,6 +20,8 @@ unknown = extend_schema(exclude=True)(UnknownPath).as_view()
 urlpatterns: list[URLPattern | URLResolver] = [
     path("replicas", Replicas.as_view()),
     path("events", Events.as_view()),
+    path("events/stream", EventStream.as_view()),
+    path("map", MapAt.as_view()),
     path("audit", Audit.as_view()),
     path("tokens", Tokens.as_view()),
     path("tokens/<int:id>", OneToken.as_view()),

@@ -24,6 +24,7 @@ from django.db import connection
 from registry import reports
 from registry.projection import Batch, Mirror
 from registry.readmodel import EventRow, ReadModel, Stats, TermLost, Vector, Work
+from registry.retention import CHUNK, Keeping
 from registry.stream import Broadcast
 from registry.succession import Succession
 from registry.watch import Seen, Watch
@@ -48,6 +49,8 @@ DEFINITIONS = 2.0
 SEEN = 10.0
 #: Seconds between two rounds of tidying.
 TIDY = 60.0
+#: The same while there is a backlog of what is to be dropped.
+TIDY_ON = 1.0
 
 #: Seconds until a database that failed is tried again: the first time, and at most.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
@@ -57,17 +60,6 @@ RECORD_TIMEOUT = 30.0
 
 #: Events of the own member that may wait for the database.
 MAX_NOTES = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """How long history is kept, and how often the replicas are recorded."""
-
-    event_days: float = 30.0
-    snapshot_hours: float = 24.0
-    removals: int = 100_000
-    snapshot_seconds: float = 10.0
-    entries_seconds: float = 600.0  #: between two snapshots that carry the entries themselves
 
 
 class NotRecorded(Exception):
@@ -122,12 +114,13 @@ class Writer:
         self._rate = 0.0  #: rows a second, smoothed
         self._flushed_at = 0.0
         self._standby = [_Due(LOOK, self._look_at_term), self._definitions_due()]
+        self._tidying = _Due(TIDY, self._tidy)
         self._duties = [
             _Due(RENEW, self._renew),
             self._standby[1],
             _Due(SEEN, self._write_seen),
             _Due(self._keeping.snapshot_seconds, self._write_snapshots),
-            _Due(TIDY, self._tidy),
+            self._tidying,
         ]
         self._entries_at = 0.0
 
@@ -369,10 +362,16 @@ class Writer:
             self._entries_at = now + self._keeping.entries_seconds
         self._model.write_snapshots(self._watch.snapshots(with_entries))
 
+    def _prune(self) -> None:
+        """One bounded round; where there is more, the next one comes soon, with other work in between."""
+        dropped = self._model.prune(self._keeping)
+        if max(dropped.values()) >= CHUNK:
+            self._tidying.at = time.monotonic() + TIDY_ON
+
     def _tidy(self) -> None:
         if self._mirror is not None:
             self._model.forget_versions(self._versions)
-            self._model.prune(self._keeping.event_days, self._keeping.snapshot_hours, self._keeping.removals)
+            self._prune()
 
 
 def _emptied(queue: deque[Item]) -> list[Item]:

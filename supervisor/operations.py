@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from registry.models import ObserverTerm
 from registry.problems import Problem
+from registry.retention import DAY, Sweep
 from supervisor.core.operation import FAILED as STEP_FAILED
 from supervisor.core.operation import OPEN, End, Rules, Step
 from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation, OperationStep
@@ -227,3 +228,24 @@ def note(text: str) -> dict[str, str]:
 def stamp(at: float) -> str:
     """Seconds since 1970 as RFC 3339 in UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+#: Steps go with their operation; an operation that is open stays however old it is.
+_OLD_STEPS = """
+    DELETE FROM supervisor_operationstep WHERE id IN (
+        SELECT step.id FROM supervisor_operationstep AS step
+        JOIN supervisor_operation AS of ON of.id = step.operation_id
+        WHERE of.ended_at < clock_timestamp() - make_interval(secs => %s) ORDER BY step.id LIMIT %s)
+"""
+_OLD = """
+    DELETE FROM supervisor_operation WHERE id IN (
+        SELECT id FROM supervisor_operation AS of
+        WHERE ended_at < clock_timestamp() - make_interval(secs => %s)
+          AND NOT EXISTS (SELECT 1 FROM supervisor_operationstep AS step WHERE step.operation_id = of.id)
+        ORDER BY ended_at LIMIT %s)
+"""
+
+
+def sweeps(days: float) -> tuple[Sweep, ...]:
+    """What drops operations that ended longer ago, for the observer's retention."""
+    return (Sweep("operation steps", _OLD_STEPS, days * DAY), Sweep("operations", _OLD, days * DAY))

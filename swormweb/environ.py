@@ -55,6 +55,9 @@ class Environment:
     database_pool: int  #: most connections a process holds; 0: no pool
     log_level: str
     event_days: int  #: how long the observer keeps events
+    map_days: int  #: for how long the map can be told as it stood
+    operation_days: int  #: how long operations are kept after their end
+    idempotency_hours: int  #: how long the answers to repeated requests
     snapshot_seconds: int  #: how often it records every node's replicas
     snapshot_hours: int  #: and how long it keeps these records
 
@@ -205,6 +208,9 @@ SETTINGS: dict[str, _Setting] = {
     "database_pool": _Setting("SWORM_DATABASE_POOL", _whole(0, 1000), 20),
     "log_level": _Setting("SWORM_LOG_LEVEL", _choice(*LOG_LEVELS), "INFO"),
     "event_days": _Setting("SWORM_EVENT_DAYS", _whole(1, 36_500), 30),
+    "map_days": _Setting("SWORM_MAP_DAYS", _whole(1, 36_500), 7),
+    "operation_days": _Setting("SWORM_OPERATION_DAYS", _whole(1, 36_500), 90),
+    "idempotency_hours": _Setting("SWORM_IDEMPOTENCY_HOURS", _whole(1, 87_600), 24),
     "snapshot_seconds": _Setting("SWORM_SNAPSHOT_SECONDS", _whole(1, 86_400), 10),
     "snapshot_hours": _Setting("SWORM_SNAPSHOT_HOURS", _whole(1, 87_600), 24),
 }

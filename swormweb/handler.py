@@ -2,8 +2,8 @@
 
 Law: all of Django (middleware, view, signals, the return of the database connection) runs in one thread of one pool;
 the event loop only reads the request and writes the answer. Django's own handler changes threads for each middleware,
-for the view and for each signal, which costs more than most of our views. Answers that stream are left to Django's
-way.
+for the view and for each signal, which costs more than most of our views. Answers that stream are sent
+by Django's own code, for as long as the client is there.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class ThreadedHandler(ASGIHandler):
             try:
                 if await self._read(body, receive):
                     response = await self._in_thread(self._respond, scope, body)
-                    await self._send(response, send)
+                    await self._send(response, receive, send)
             except TooLarge:
-                await self._send(HttpResponse("the body is too large\n", "text/plain", 413), send)
+                await self._send(HttpResponse("the body is too large\n", "text/plain", 413), receive, send)
 
     async def _read(self, body: IO[bytes], receive: Any) -> bool:
         """Read the whole body; False when the client left."""
@@ -76,7 +76,23 @@ class ThreadedHandler(ASGIHandler):
             response.close()
         return response
 
-    async def _send(self, response: HttpResponseBase, send: Any) -> None:
-        await self.send_response(response, send)
-        if response.streaming:
+    async def _send(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
+        if not response.streaming:
+            await self.send_response(response, send)
+            return
+        # An answer that does not end by itself ends when nobody listens any more.
+        sending = asyncio.ensure_future(self.send_response(response, send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
             await self._in_thread(response.close)
+
+
+async def _left(receive: Any) -> None:
+    """Until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -205,6 +205,47 @@ class Step(msgspec.Struct):
     detail: str
 
 
+class PastNode(msgspec.Struct):
+    """A node as it stood."""
+
+    name: str
+    incarnation: int
+    status: Literal["alive", "suspect", "draining", "left", "dead"]
+    cordoned: bool
+    url: str
+    labels: dict[str, str]
+    capacity: float
+    sworms: list[str]
+    processes: int
+    revision: int
+
+
+class PastProcess(msgspec.Struct):
+    """A process as it stood."""
+
+    sworm: str
+    name: str
+    pid: str
+    node: str
+    epoch: int
+    state: Literal["starting", "running", "handing_off", "restarting", "failed"]
+    target: str
+    isolation: Literal["task", "process"]
+    groups: list[str]
+    restarts: int
+    started_at: datetime
+    revision: int
+
+
+class PastMap(msgspec.Struct):
+    """The map as it stood at a moment; `revision` is its last one until then."""
+
+    at: datetime
+    revision: int
+    nodes: list[PastNode]
+    processes: list[PastProcess]
+
+
 class Replica(msgspec.Struct):
     """One node's replica of one sworm, as it was last seen."""
 
@@ -268,5 +309,5 @@ class Token(msgspec.Struct):
 
 ALL = (
     Sworm, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node, Operation,
-    Step, Replica, Event, AuditEntry, Token,
+    Step, PastMap, Replica, Event, AuditEntry, Token,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""/events, /replicas, /audit: what was seen and what was done.
+"""/replicas, /audit: what was seen and what was done.
 
 Law: only reading. A token bound to some sworms sees what concerns those, and nothing else.
 """
@@ -12,13 +12,11 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from registry.api.endpoint import Endpoint, json
-from registry.api.paging import PAGING, choice, moment, page, query, whole
+from registry.api.paging import PAGING, moment, page, query
 from registry.api.schema import documented
-from registry.models import AuditEntry, Event, ReplicaSnapshot
+from registry.models import AuditEntry, ReplicaSnapshot
 from registry.scopes import READ
 
-EVENT_FIELDS = ("id", "revision", "at", "kind", "sworm", "name", "node", "pid", "epoch", "detail")
-EVENT_FILTERS = ("since", "order", "sworm", "name", "node", "kind", *PAGING)
 REPLICA_FIELDS = ("node", "sworm", "size", "digest", "versions", "behind", "observed_at")
 AUDIT_FIELDS = (
     "id", "at", "actor", "door", "address", "action", "sworm", "target", "reason", "operation", "before", "after",
@@ -27,31 +25,9 @@ AUDIT_FIELDS = (
 AUDIT_EQUAL = ("actor", "action", "sworm", "target", "door", "operation")
 AUDIT_FILTERS = (*AUDIT_EQUAL, "from", "until", "q", *PAGING)
 
-#: Largest revision that a column holds.
-MAX_REVISION = 2**63 - 1
-
 
 def _equal(parameters: dict[str, str], *fields: str) -> dict[str, Any]:
     return {field: parameters[field] for field in fields if field in parameters}
-
-
-class Events(Endpoint):
-    """The history."""
-
-    scopes = {"GET": READ}
-
-    @documented("List events", items="Event", query=EVENT_FILTERS)
-    def get(self, request: Request) -> HttpResponse:
-        """One page, the oldest first unless `order=desc`."""
-        parameters = query(request, EVENT_FILTERS)
-        rows = Event.objects.filter(**_equal(parameters, "sworm", "name", "node", "kind"))
-        if "since" in parameters:
-            rows = rows.filter(revision__gt=whole(parameters, "since", 0, MAX_REVISION))
-        if self.principal.sworms is not None:
-            rows = rows.filter(sworm__in=self.principal.sworms)
-        descending = choice(parameters, "order", ("asc", "desc")) == "desc"
-        key = {"revision": int, "id": int}
-        return json(page(rows.order_by().values(*EVENT_FIELDS), key, parameters, descending=descending))
 
 
 class Replicas(Endpoint):

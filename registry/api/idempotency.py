@@ -2,14 +2,14 @@
 
 Law: the row's unique key decides who is first, in a transaction of its own. An answer is stored once it is certain
 (below 500); after an error of ours the key is free again, so that a retry runs. Keys belong to who asks and are kept
-for a day.
+for a day (`registry.retention`). An answer that must not be stored (`Cache-Control: no-store`: a new token) is repeated
+without what made it secret.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from datetime import timedelta
 
 from django.db import DatabaseError, IntegrityError, transaction
@@ -22,14 +22,11 @@ from registry.problems import Problem, refused
 logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
-KEPT_FOR = timedelta(days=1)
 #: After this long without an answer the first request is taken for lost: its server died.
 LOST_AFTER = timedelta(minutes=2)
 MAX_KEY = 255
-#: Seconds between two sweeps of old keys in one process.
-SWEEP_EVERY = 600.0
-
-_swept_at = [0.0]
+#: Headers that belong to an answer.
+REPEATED = ("ETag", "Location", "Cache-Control", "WWW-Authenticate")
 
 
 class Answered(Exception):
@@ -47,7 +44,6 @@ def begin(request: HttpRequest, actor: str) -> IdempotencyKey | None:
         return None
     if not 0 < len(key) <= MAX_KEY:
         raise refused(HEADER, f"must have 1 to {MAX_KEY} characters")
-    _sweep()
     digest = _hash(request)
     try:
         with transaction.atomic():
@@ -69,7 +65,10 @@ def _keep(row: IdempotencyKey, response: HttpResponseBase) -> None:
         IdempotencyKey.objects.filter(pk=row.pk).delete()
         return
     IdempotencyKey.objects.filter(pk=row.pk).update(
-        status=response.status_code, content_type=response.headers.get("Content-Type", ""), body=response.content
+        status=response.status_code,
+        content_type=response.headers.get("Content-Type", ""),
+        headers={name: response.headers[name] for name in REPEATED if name in response.headers},
+        body=getattr(response, "repeatable", response.content),
     )
 
 
@@ -85,7 +84,11 @@ def _taken(actor: str, key: str, digest: str) -> IdempotencyKey | None:
     if row.request_hash != digest:
         raise Problem("idempotency_mismatch")
     if row.status is not None:
-        answer = HttpResponse(bytes(row.body), status=row.status, content_type=row.content_type)
+        answer = HttpResponse(
+            bytes(row.body), status=row.status, content_type=row.content_type or None, headers=row.headers
+        )
+        if not row.content_type:
+            del answer.headers["Content-Type"]
         answer.headers["Idempotent-Replay"] = "true"
         raise Answered(answer)
     now = timezone.now()
@@ -100,11 +103,3 @@ def _hash(request: HttpRequest) -> str:
     digest = hashlib.sha256("\x00".join(parts).encode() + b"\x00")
     digest.update(request.body)
     return digest.hexdigest()
-
-
-def _sweep() -> None:
-    now = time.monotonic()
-    if now - _swept_at[0] < SWEEP_EVERY:
-        return
-    _swept_at[0] = now
-    IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()

@@ -38,6 +38,7 @@ QUERY: dict[str, str] = {
     "state": "Only in this state.",
     "group": "Only members of this group.",
     "kind": "Only of this kind.",
+    "at": "The moment, RFC 3339.",
     "actor": "Only by this actor, as user:name.",
     "status": "Only in this status.",
     "action": "Only of this action, as process.register.",
@@ -76,14 +77,18 @@ def documented(
     query: Sequence[str] = (),
     problems: Sequence[str] = (),
     if_match: bool = False,
+    stream: str = "",
 ) -> Callable[[View], View]:
     """Describe one method of a view.
 
-    `answers` are names of types in `registry.api.answers` by status; `items` is the type of a list's items.
+    `answers` are names of types in `registry.api.answers` by status; `items` is the type of a list's items; `stream`
+    the content type of an answer that does not end.
     """
     if body is not None:
         _bodies.add(body)
-    told: dict[int, Any] = {200: _list_of(items)} if items else {}
+    told: dict[Any, Any] = {200: _list_of(items)} if items else {}
+    if stream:
+        told[(200, stream)] = {"type": "string"}
     told.update({status: name and _ref(name) for status, name in (answers or {}).items()})
 
     def describe(method: View) -> View:
@@ -173,10 +178,10 @@ def _parameters(method: Callable[..., Any], query: Iterable[str], if_match: bool
     return found
 
 
-def _responses(told: Mapping[int, Any], codes: Sequence[str]) -> dict[Any, Any]:
+def _responses(told: Mapping[Any, Any], codes: Sequence[str]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for status, shape in told.items():
-        found[status if shape is None else (status, _JSON)] = shape
+        found[status if shape is None or isinstance(status, tuple) else (status, _JSON)] = shape
     by_status: dict[int, list[str]] = {}
     for code in (*codes, *ALWAYS):
         by_status.setdefault(problems.CODES[code][0], []).append(code)

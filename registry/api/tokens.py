@@ -60,7 +60,11 @@ class Tokens(Endpoint):
             body.name, body.scopes, sworms=body.sworms, expires_at=body.expires_at, created_by=actor
         )
         self.audit("token.create", body.name, self.reason(body), after=told(row), id=row.pk)
-        return json({**_item(row), "token": text}, 201, Location=f"/api/v1/tokens/{row.pk}", Cache_Control="no-store")
+        headers = {"Location": f"/api/v1/tokens/{row.pk}", "Cache_Control": "no-store"}
+        answer = json({**_item(row), "token": text}, 201, **headers)
+        # Shown once: who repeats the request learns that it was made, and the text stands in no row.
+        answer.repeatable = json(_item(row)).content  # type: ignore[attr-defined]
+        return answer
 
     def _check(self, body: NewToken) -> None:
         for scope in body.scopes:

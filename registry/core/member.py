@@ -397,17 +397,19 @@ class Member:
         elif not heard and own.get((SUSPECT, origin)) != record.refutation:
             changes[(SUSPECT, origin)] = record.refutation
             if self.record.status != LEFT:  # a node that left closes its own links; that is no news of the others
-                self.out.append(Report("suspect", node=node_of(origin), detail=f"{origin} is silent"))
+                self.out.append(Report("suspect", pid=origin, node=node_of(origin), detail=f"{origin} is silent"))
         if (DEAD, origin) in own and not self._holds_dead(origin):
             changes[(DEAD, origin)] = None  # refuted
-            self.out.append(Report("refuted", node=node_of(origin), detail=f"{origin} is alive after all"))
+            self.out.append(Report("refuted", pid=origin, node=node_of(origin), detail=f"{origin} is alive after all"))
         if origin in self._reached:
             self._outside.pop(origin, None)
         elif not self._holds_dead(origin):
             since = self._outside.setdefault(origin, now)
             if now >= since + self.timing.suspicion or self._told_dead(origin):
                 changes[(DEAD, origin)] = record.refutation
-                self.out.append(Report("dead", node=node_of(origin), detail=f"nobody in reach reaches {origin}"))
+                self.out.append(
+                    Report("dead", pid=origin, node=node_of(origin), detail=f"nobody in reach reaches {origin}")
+                )
                 if peer is not None:
                     self.out.append(Disconnect(origin, "silent for too long"))
         if changes:
@@ -442,7 +444,9 @@ class Member:
         worst = max(numbers, default=-1)
         if worst >= self.record.refutation:
             self._write_record(self.record._replace(refutation=worst + 1))
-            self.out.append(Report("refuted", node=self.node, detail=f"{self.origin} was declared dead and is not"))
+            self.out.append(
+                Report("refuted", pid=self.origin, node=self.node, detail=f"{self.origin} was declared dead and is not")
+            )
 
     def _set_dead(self, dead: set[Origin]) -> None:
         if dead == self.dead:
@@ -548,7 +552,9 @@ class Member:
         if stale:
             self.write(DIRECTORY, stale)
         self.out.append(
-            Report("ended", node=node_of(origin), detail=f"{origin} is over; its incarnation is not used again")
+            Report(
+                "ended", pid=origin, node=node_of(origin), detail=f"{origin} is over; its incarnation is not used again"
+            )
         )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from registry.models.access import ApiToken, AuditEntry, IdempotencyKey, SignInLink
 from registry.models.definition import Sworm
 from registry.models.observed import (
+    Change,
     Counter,
     Event,
+    Horizon,
     Membership,
     Node,
     ObservedVersion,
@@ -23,8 +25,10 @@ from registry.models.observed import (
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "Change",
     "Counter",
     "Event",
+    "Horizon",
     "IdempotencyKey",
     "Membership",
     "Node",

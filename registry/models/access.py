@@ -85,6 +85,7 @@ class IdempotencyKey(models.Model):
     request_hash = models.TextField(help_text="SHA-256 of method, path and body.")
     status = models.SmallIntegerField(null=True, help_text="Empty: still being answered.")
     content_type = models.TextField(blank=True)
+    headers = models.JSONField(default=dict, help_text="Those that belong to the answer.")
     body = models.BinaryField(default=b"")
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 

@@ -159,6 +159,26 @@ class Event(models.Model):
         return f"{self.revision} {self.kind}"
 
 
+class Change(models.Model):
+    """What a row of the map became at a revision: the map of any moment is the newest change of each key until then.
+
+    Pruned by age, but for the newest change of each key that is old enough: it says how things stood when the memory
+    begins.
+    """
+
+    revision = models.BigIntegerField()
+    at = models.DateTimeField(db_index=True)
+    sworm = models.TextField(db_collation="C", help_text="Empty: `name` is a node.")
+    name = models.TextField(db_collation="C")
+    row = models.JSONField(null=True, help_text="As in the live stream, without its key; null: it is gone.")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["sworm", "name", "-revision"], name="change_key")]
+
+    def __str__(self) -> str:
+        return f"{self.revision}: {self.sworm}/{self.name}"
+
+
 class ObservedVersion(models.Model):
     """Up to which version of an origin's map the rows of a sworm are complete."""
 
@@ -195,6 +215,19 @@ class ObserverTerm(Singleton):
 
     def __str__(self) -> str:
         return f"term {self.term}: {self.holder}"
+
+
+class Horizon(Singleton):
+    """How far the memory reaches back: moved before what lies behind it is dropped."""
+
+    events = models.BigIntegerField(default=0, help_text="Events up to this revision may be gone.")
+    changes = models.DateTimeField(help_text="The map can be told for this moment and every later one.")
+
+    class Meta(Singleton.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"events after {self.events}, the map since {self.changes}"
 
 
 class Counter(Singleton):

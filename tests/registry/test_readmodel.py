@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from registry.models import (
     Counter,
@@ -173,19 +171,22 @@ def test_snapshots_are_kept_with_their_entries(model: ReadModel) -> None:
     assert (second.behind, bytes(second.entries)[:1]) == (2, b"\x81")
 
 
-def test_pruning_keeps_what_is_young_and_a_mark_where_removals_begin(model: ReadModel) -> None:
-    now = time.time()
-    write(model, events=[EventRow(now - 3 * 86_400, "started"), EventRow(now, "crashed")])
-    for name in "abcd":
-        write(model, rows=Batch(removed=[("s", name)]))
-    model.write_snapshots([SnapshotRow("n1", "s", 0, "", {}, {}, 0)])
-    ReplicaSnapshot.objects.update(observed_at=timezone.now() - timedelta(hours=2))
-    model.prune(event_days=2, snapshot_hours=1, removals=2)
-    assert [event.kind for event in Event.objects.all()] == ["crashed"]
-    assert list(Removal.objects.order_by("revision").values_list("name", flat=True)) == ["b", "c", "d"]
-    assert not ReplicaSnapshot.objects.exists()
-    model.prune(event_days=2, snapshot_hours=1, removals=200)
-    assert Removal.objects.count() == 3
+def test_what_several_witnesses_tell_is_one_event(model: ReadModel) -> None:
+    at = time.time()
+    write(model, events=[EventRow(at, "suspect", node="n2", pid="n2.1", detail="told by n1"),
+                         EventRow(at + 0.1, "suspect", node="n2", pid="n2.1", detail="told by n3")])  # fmt: skip
+    write(model, events=[EventRow(at - 0.4, "suspect", node="n2", pid="n2.1", detail="told by n4")])
+    assert Event.objects.count() == 1
+    write(model, events=[EventRow(at + 1, "dead", node="n2", pid="n2.1"), EventRow(at + 1.2, "dead", node="n2",
+                                                                                 pid="n2.1")])  # fmt: skip
+    write(model, events=[EventRow(at + 0.2, "suspect", node="n2", pid="n2.1", detail="late")])
+    write(model, events=[EventRow(at + 5, "refuted", node="n2", pid="n2.1")])
+    # after it was told otherwise the same words are another fact; and so they are of another incarnation
+    write(model, events=[EventRow(at + 6, "suspect", node="n2", pid="n2.1")])
+    write(model, events=[EventRow(at + 6, "suspect", node="n2", pid="n2.2")])
+    assert list(Event.objects.order_by("revision").values_list("kind", "pid")) == [
+        ("suspect", "n2.1"), ("dead", "n2.1"), ("refuted", "n2.1"), ("suspect", "n2.1"), ("suspect", "n2.2"),
+    ]  # fmt: skip
 
 
 def test_ten_thousand_names_are_one_write(model: ReadModel) -> None:

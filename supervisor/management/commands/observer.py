@@ -27,7 +27,9 @@ from registry.mesh.codec import Codec
 from registry.mesh.protocol import Handler, Identity, Mesh, Options
 from registry.mesh.websocket import WebSocketMesh
 from registry.observer import Observer, ObserverConfig
-from registry.writing import Keeping, NotRecorded
+from registry.retention import Keeping
+from registry.writing import NotRecorded
+from supervisor import operations
 from supervisor.broker import DoorbellBroker, embedded_worker
 from supervisor.config import LISTEN, BadFlag, need_cluster_key, parse_join, parse_listen, parse_name
 from supervisor.engine import Engine
@@ -114,8 +116,11 @@ def _config(options: dict[str, Any]) -> ObserverConfig:
         join=parse_join(options["join"]) if options["join"] else settings.SWORM_JOIN,
         keeping=Keeping(
             event_days=settings.ENVIRONMENT.event_days,
+            map_days=settings.ENVIRONMENT.map_days,
+            idempotency_hours=settings.ENVIRONMENT.idempotency_hours,
             snapshot_hours=settings.ENVIRONMENT.snapshot_hours,
             snapshot_seconds=settings.ENVIRONMENT.snapshot_seconds,
+            more=operations.sweeps(settings.ENVIRONMENT.operation_days),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""/events, /replicas, /audit."""
+"""/events, /map, /replicas, /audit."""
 
 from __future__ import annotations
 

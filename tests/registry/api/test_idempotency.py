@@ -63,9 +63,16 @@ def test_a_key_that_cannot_be(ask: Asking, key: str) -> None:
     assert ask.post("/sworms", BODY, Idempotency_Key=key).fields == ["Idempotency-Key"]
 
 
-def test_old_keys_are_swept(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask.post("/sworms", BODY, Idempotency_Key="k1")
-    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(days=2))
-    monkeypatch.setattr(idempotency, "_swept_at", [-idempotency.SWEEP_EVERY * 2])
-    ask.post("/sworms", BODY, Idempotency_Key="k2")
-    assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["k2"]
+def test_headers_that_belong_to_the_answer_are_repeated(ask: Asking) -> None:
+    first = ask.post("/sworms", BODY, Idempotency_Key="k1")
+    second = ask.post("/sworms", BODY, Idempotency_Key="k1")
+    for name in ("ETag", "Location", "Content-Type"):
+        assert second.response.headers[name] == first.response.headers[name]
+
+
+def test_a_tokens_text_is_shown_once_and_stands_in_no_row(ask: Asking) -> None:
+    body = {"name": "ci", "scopes": ["read"]}
+    first = ask.post("/tokens", body, Idempotency_Key="k1")
+    second = ask.post("/tokens", body, Idempotency_Key="k1")
+    assert (second.status, second.body["id"], "token" in second.body) == (201, first.body["id"], False)
+    assert first.body["token"].encode() not in bytes(IdempotencyKey.objects.get().body)
