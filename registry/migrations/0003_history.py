@@ -24,7 +24,7 @@ BASELINE = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0002_audit_says_whence'),
+        ('registry', '0003_placement_words'),
     ]
 
     operations = [
