@@ -131,6 +131,8 @@ class Sworm(Grouped):
     max_sync_size: ClassVar[int] = 5_000
     allowed_modules: ClassVar[Sequence[str]] = ()  #: module prefixes; empty: whatever the agent allows
     isolation: ClassVar[str] = "task"  #: of processes that do not say their own
+    checkpoint_interval_ms: ClassVar[int] = 0  #: between two checkpoints of a process; 0: none are made
+    checkpoint_copies: ClassVar[int] = 0  #: other nodes that keep each checkpoint; 0: none are made
 
     _definition: ClassVar[Definition]
 

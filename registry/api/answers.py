@@ -28,6 +28,8 @@ class Sworm(msgspec.Struct):
     max_sync_size: int
     allowed_modules: list[str]
     isolation: Literal["task", "process"]
+    checkpoint_interval_ms: int
+    checkpoint_copies: int
     created_at: datetime
     updated_at: datetime
     nodes: dict[str, int]  #: {node: revision that it runs}

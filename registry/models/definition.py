@@ -28,6 +28,8 @@ WIRE_FIELDS = (
     "isolation",
     "deleted",
     "constraints",
+    "checkpoint_interval_ms",
+    "checkpoint_copies",
 )
 
 
@@ -61,6 +63,10 @@ class Sworm(models.Model):
         help_text='Module prefixes that may run here, as ["chat", "games.chess"]; empty: whatever the agent allows.',
     )
     isolation = models.TextField(default="task", help_text="Of processes that do not say their own: task or process.")
+    checkpoint_interval_ms = models.IntegerField(
+        default=0, help_text="Milliseconds between two checkpoints of a process, kept on other nodes; 0: none."
+    )
+    checkpoint_copies = models.IntegerField(default=0, help_text="Other nodes that keep each checkpoint; 0: none.")
     deleted = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -46,6 +46,8 @@ class Settings(Mutation, kw_only=True):
     max_sync_size: Whole = _DEFAULTS.max_sync_size
     allowed_modules: Modules = []
     isolation: str = _DEFAULTS.isolation
+    checkpoint_interval_ms: Whole = _DEFAULTS.checkpoint_interval_ms
+    checkpoint_copies: Whole = _DEFAULTS.checkpoint_copies
 
 
 class NewSworm(Settings, kw_only=True):
@@ -70,6 +72,8 @@ class SettingsPatch(Mutation, kw_only=True):
     max_sync_size: Whole | msgspec.UnsetType = msgspec.UNSET
     allowed_modules: Modules | msgspec.UnsetType = msgspec.UNSET
     isolation: str | msgspec.UnsetType = msgspec.UNSET
+    checkpoint_interval_ms: Whole | msgspec.UnsetType = msgspec.UNSET
+    checkpoint_copies: Whole | msgspec.UnsetType = msgspec.UNSET
 
 
 def given(body: Settings | SettingsPatch) -> dict[str, Any]:

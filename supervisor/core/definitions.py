@@ -7,6 +7,7 @@ is one that only departed origins state: they will be forgotten, and who joins l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from registry.core.directory import AGREEING, DEFINITION, OBSERVING
@@ -36,8 +37,9 @@ def from_wire(value: Any) -> Definition | None:
 class Definitions:
     """Keeps `context.definitions` at what the directory says."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, changed: Callable[[], None] = lambda: None) -> None:
         self.context = context
+        self._changed = changed
         self._seen: dict[str, Any] = {}
         self._refused: set[tuple[str, int]] = set()
 
@@ -120,6 +122,7 @@ class Definitions:
         member.piece_sizes = {name: definition.max_sync_size for name, definition in adopted.items()}
         intervals = [definition.sync_interval_ms / 1000 for definition in adopted.values()]
         member.sync_interval = min([member.timing.heartbeat, *intervals])
+        self._changed()
 
     def _refuse(self, name: str, value: Any) -> None:
         mark = (name, int(value[1]))

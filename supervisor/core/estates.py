@@ -93,7 +93,7 @@ class Estates:
 
     def _may_have_state(self, sworm: str) -> bool:
         definition = self.context.definitions.get(sworm)
-        return definition is not None and definition.handoff
+        return definition is not None and (definition.handoff or definition.checkpoint_copies > 0)
 
     def _inquiry(self, sworm: str, origin: Origin) -> Inquiry:
         known = self.inquiries.get((sworm, origin))

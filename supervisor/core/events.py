@@ -110,6 +110,16 @@ class StateTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """Answer to `TakeCheckpoint`: as `StateTaken`."""
+
+    serial: int
+    state: bytes
+    stateful: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StateGiven:
     """Answer to `GiveState`: `resolve_conflict` ran (or failed, with `problem`)."""
 
@@ -121,6 +131,7 @@ class StateGiven:
 Event = (
     LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | CordonAsked
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
+    | CheckpointTaken
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- effects
@@ -185,6 +196,16 @@ class TakeState:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Run a worker's `checkpoint` between two messages; it goes on. Answered by `CheckpointTaken` within the time-out,
+    or not at all when the worker ends before.
+    """
+
+    serial: int
+    timeout: float  #: seconds
+
+
+@dataclass(frozen=True, slots=True)
 class GiveState:
     """Run a worker's `resolve_conflict(state)`; answered by `StateGiven`."""
 
@@ -221,5 +242,5 @@ class Drained:
 
 Effect = (
     Send | Connect | Disconnect | Wake | StartWorker | StopWorker | OpenGate | FreezeGate | BounceGate | TakeState
-    | GiveState | Reply | Report | Drained
+    | GiveState | TakeCheckpoint | Reply | Report | Drained
 )  # fmt: skip

@@ -23,6 +23,7 @@ from registry.core.messages import (
     Delta,
     Fetch,
     Held,
+    Keep,
     Opened,
     Order,
     OrderDone,
@@ -37,6 +38,7 @@ from registry.core.messages import (
 from registry.core.names import GONE, Key, Located
 from registry.core.replica import Replica
 from supervisor.core.asks import Asks
+from supervisor.core.checkpoints import Checkpoints
 from supervisor.core.choosing import Choosing
 from supervisor.core.claims import Arbiter
 from supervisor.core.conflict import Conflicts
@@ -46,6 +48,7 @@ from supervisor.core.drain import Drain
 from supervisor.core.estates import Estates
 from supervisor.core.events import (
     Asked,
+    CheckpointTaken,
     CordonAsked,
     Defined,
     DrainAsked,
@@ -83,11 +86,14 @@ class Node:
         self.handoffs = Handoffs(context, self.supervision, self.transfers, self.choosing)
         self.estates.holdings.append(self.handoffs.receiving.holdings)
         self.estates.found = self._restore_soon
+        self.checkpoints = Checkpoints(context, self.transfers)
+        self.estates.holdings.append(self.checkpoints.holdings)
+        self.supervision.opened = self.checkpoints.opened
         self.naming = Naming(context)
         self.orders = Orders(context, self.supervision, self.handoffs, self.naming, self.estates)
         self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
         self.drain = Drain(context, self.asks, self.handoffs)
-        self._definitions = Definitions(context)
+        self._definitions = Definitions(context, self.checkpoints.definitions_changed)
         self._judged = -1
         self._tidy_at = now
         self._look = True  #: a tick, or a new view: moves and drains are looked at as a whole
@@ -97,6 +103,7 @@ class Node:
             WorkerFailed: lambda e: self.supervision.failed(e.serial, e.code, e.detail),
             WorkerExited: lambda e: self.supervision.exited(e.serial, e.normal, e.detail),
             StateTaken: self._state_taken,
+            CheckpointTaken: lambda e: self.checkpoints.taken(e.serial, e.state, e.stateful, e.problem),
             StateGiven: lambda e: self.conflicts.state_given(e.serial, e.loser, e.problem),
             Defined: lambda e: self._definitions.define(e.definition, e.publish),
             DrainAsked: lambda e: self.drain.begin(e.deadline, e.leave),
@@ -122,6 +129,7 @@ class Node:
             Held: self.estates.on_held,
             Fetch: self.transfers.on_fetch,
             Piece: self.transfers.on_piece,
+            Keep: self.checkpoints.on_keep,
             Resolve: self.conflicts.on_resolve,
             Resolved: lambda sender, message: self.conflicts.on_resolved(message),
         }
@@ -178,10 +186,12 @@ class Node:
         self.arbiter.tick()
         self.transfers.tick()
         self.estates.tick()
+        self.checkpoints.tick()
         self.conflicts.tick()
         if self.context.now >= self._tidy_at:
             self._tidy_at = self.context.now + self.context.config.housekeeping
             self.conflicts.tidy()
+            self.checkpoints.tidy()
             self._tidy()
             self.context.forget_grants()
 
@@ -255,7 +265,7 @@ class Node:
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
         return min(
             self.asks.check_at, self.arbiter.check_at, self.transfers.check_at, self.estates.check_at,
-            self.supervision.due() or FOREVER, soon,
+            self.checkpoints.check_at, self.supervision.due() or FOREVER, soon,
         )  # fmt: skip
 
     def _tidy(self) -> None:

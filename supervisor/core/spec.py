@@ -45,6 +45,8 @@ class Definition(NamedTuple):
     isolation: str = TASK  #: of processes that do not say their own
     deleted: bool = False
     constraints: tuple[tuple[str, Any], ...] = ()  #: `supervisor.core.constraints`, frozen
+    checkpoint_interval_ms: int = 0  #: between two checkpoints of a process; 0: none are made
+    checkpoint_copies: int = 0  #: other nodes that keep each checkpoint; 0: none are made
 
 
 #: Bounds of the numeric fields: (least, most).
@@ -54,7 +56,12 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "handoff_timeout_ms": (10, 600_000),
     "sync_interval_ms": (20, 60_000),
     "max_sync_size": (1, 1_000_000),
+    "checkpoint_interval_ms": (0, 86_400_000),
+    "checkpoint_copies": (0, 8),
 }
+
+#: Shortest time between two checkpoints of a process, ms: each costs its worker a turn and its state on a link.
+LEAST_CHECKPOINT_MS = 100
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "restart": RESTARTS,
@@ -83,7 +90,19 @@ def check(definition: Definition) -> dict[str, str]:
         of_definition(definition.constraints)
     except BadConstraint as error:
         wrong["constraints"] = str(error)
-    return wrong
+    return wrong or _check_checkpoints(definition)
+
+
+def _check_checkpoints(definition: Definition) -> dict[str, str]:
+    """The two fields of checkpoints have a meaning together only."""
+    interval, copies = definition.checkpoint_interval_ms, definition.checkpoint_copies
+    if 0 < interval < LEAST_CHECKPOINT_MS:
+        return {"checkpoint_interval_ms": f"{interval!r} is neither 0 (none) nor at least {LEAST_CHECKPOINT_MS}"}
+    if interval and not copies:
+        return {"checkpoint_copies": "0 nodes would keep the checkpoints that checkpoint_interval_ms asks for"}
+    if copies and not interval:
+        return {"checkpoint_interval_ms": "0 would make none of the checkpoints that checkpoint_copies asks for"}
+    return {}
 
 
 def definition_of(fields: Iterable[Any]) -> Definition:

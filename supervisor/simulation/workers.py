@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from registry.core.ids import Origin
 from supervisor.core.events import (
     BounceGate,
+    CheckpointTaken,
     Effect,
     FreezeGate,
     GiveState,
@@ -20,6 +21,7 @@ from supervisor.core.events import (
     StateGiven,
     StateTaken,
     StopWorker,
+    TakeCheckpoint,
     TakeState,
     WorkerExited,
     WorkerFailed,
@@ -86,6 +88,8 @@ class Workers:
                     self.all[serial].gate.bounce(pid)
             case TakeState(serial):
                 self._later(self.plan.state_time() if self.plan else 0.001, lambda: self._take(serial))
+            case TakeCheckpoint(serial):
+                self._later(self.plan.state_time() if self.plan else 0.001, lambda: self._keep(serial))
             case GiveState(serial, loser, state):
                 self.all[serial].state |= decode(state)
                 self._later(0.001, lambda: self._tell(StateGiven(serial, loser)))
@@ -123,6 +127,11 @@ class Workers:
         worker = self.all.get(serial)
         if worker is not None:
             self._tell(StateTaken(serial, encode(worker.state), True))
+
+    def _keep(self, serial: int) -> None:
+        worker = self.all.get(serial)
+        if worker is not None:
+            self._tell(CheckpointTaken(serial, encode(worker.state), True))
 
     def _later(self, delay: float, action: object) -> None:
         self.world.at(delay, action)  # type: ignore[arg-type]

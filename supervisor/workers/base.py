@@ -41,6 +41,9 @@ class Worker:
     sworm: str = ""
     pid: str = ""
     epoch: int = 0
+    #: Milliseconds since the state was taken that `end_handoff` is given, when its node died meanwhile: what was
+    #: acknowledged since then is missing from it. None: a living node handed it over, and nothing is.
+    restored_age_ms: int | None = None
     _owner: Owner
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
@@ -64,8 +67,17 @@ class Worker:
         """The state that moves with the process, a MessagePack value. After this no further message is handled here."""
         return None
 
+    def checkpoint(self) -> Any:
+        """The state to be kept on other nodes while this worker goes on, a MessagePack value; asked for every
+        `checkpoint_interval_ms`, between two messages. The default asks `begin_handoff`: override this when that one
+        ends something, as closing a file.
+        """
+        return self.begin_handoff()
+
     def end_handoff(self, state: Any) -> Any:
-        """Take over the state that `begin_handoff` gave on another node; called once, right after `init`."""
+        """Take over the state that `begin_handoff` or `checkpoint` gave on another node; called once, right after
+        `init`. `restored_age_ms` tells whether its node died, and how old the state is.
+        """
         log.warning(
             "%s/%s: a state was handed off, and %s has no end_handoff", self.sworm, self.name, type(self).__name__
         )

@@ -146,6 +146,10 @@ class Link:
         """See `Host.state_taken`."""
         self.pipe.send(frames.STATE_TAKEN, state, stateful, problem)
 
+    def checkpoint_taken(self, executor: Executor, state: bytes, stateful: bool, problem: str) -> None:
+        """See `Host.checkpoint_taken`."""
+        self.pipe.send(frames.CHECKPOINT_TAKEN, state, stateful, problem)
+
     def state_given(self, executor: Executor, loser: Pid, problem: str) -> None:
         """See `Host.state_given`."""
         self.pipe.send(frames.STATE_GIVEN, loser, problem)
@@ -174,6 +178,8 @@ class Link:
             executor.gate.open()
         elif kind == frames.TAKE_STATE:
             executor.take_state(*fields)
+        elif kind == frames.TAKE_CHECKPOINT:
+            executor.take_checkpoint(*fields)
         elif kind == frames.GIVE_STATE:
             executor.give_state(*fields)
         elif kind == frames.STOP:
@@ -197,8 +203,8 @@ def die_with_parent(parent: int) -> None:
 
 
 def _start_order(fields: list[Any]) -> StartWorker:
-    serial, sworm, name, pid, epoch, text, arguments, _ = fields
-    return StartWorker(serial, sworm, name, pid, epoch, Spec(text, arguments), ())
+    serial, sworm, name, pid, epoch, text, arguments, age, _ = fields
+    return StartWorker(serial, sworm, name, pid, epoch, Spec(text, arguments), (), restored_age_ms=age)
 
 
 def _find(text: str) -> target.Found | SwormError:

@@ -14,7 +14,15 @@ from typing import Any
 
 from registry.core.ids import Pid
 from supervisor.core import events
-from supervisor.core.events import StartWorker, StateGiven, StateTaken, WorkerExited, WorkerFailed, WorkerStarted
+from supervisor.core.events import (
+    CheckpointTaken,
+    StartWorker,
+    StateGiven,
+    StateTaken,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStarted,
+)
 from supervisor.core.gate import BOUNCED, FROZEN, OPEN, SHUT
 from supervisor.core.spec import PROCESS
 from supervisor.errors import StartError, SwormError
@@ -29,10 +37,10 @@ from supervisor.workers.values import unpack_arguments
 #: Seconds for a worker's `init` and `end_handoff`, or for a child to come up; then it counts as failed.
 START_TIMEOUT = 30.0
 
-WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
+WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven | CheckpointTaken
 WorkerEffect = (
     events.StartWorker | events.StopWorker | events.OpenGate | events.FreezeGate | events.BounceGate | events.TakeState
-    | events.GiveState
+    | events.GiveState | events.TakeCheckpoint
 )  # fmt: skip
 
 
@@ -52,6 +60,10 @@ class Unfit(Executor):
     def take_state(self, timeout: float) -> None:
         """See `Executor.take_state`."""
         self.host.state_taken(self, b"", False, "the worker is still starting")
+
+    def take_checkpoint(self, timeout: float) -> None:
+        """See `Executor.take_checkpoint`."""
+        self.host.checkpoint_taken(self, b"", False, "the worker is still starting")
 
     def give_state(self, loser: Pid, state: bytes) -> None:
         """See `Executor.give_state`."""
@@ -107,6 +119,8 @@ class Workers:
                 self.bounce_gate(serial, pid)
             case events.TakeState(serial, timeout):
                 self.take_state(serial, timeout)
+            case events.TakeCheckpoint(serial, timeout):
+                self.take_checkpoint(serial, timeout)
             case events.GiveState(serial, loser, state):
                 self.give_state(serial, loser, state)
 
@@ -203,6 +217,10 @@ class Workers:
         """Host: a worker gave its state, or did not."""
         self.emit(StateTaken(executor.serial, state, stateful, problem))
 
+    def checkpoint_taken(self, executor: Executor, state: bytes, stateful: bool, problem: str) -> None:
+        """Host: a worker gave a checkpoint, or did not."""
+        self.emit(CheckpointTaken(executor.serial, state, stateful, problem))
+
     def state_given(self, executor: Executor, loser: Pid, problem: str) -> None:
         """Host: a worker took a duplicate's state, or did not."""
         self.emit(StateGiven(executor.serial, loser, problem))
@@ -268,6 +286,12 @@ class Workers:
             self.emit(StateTaken(serial, b"", False, "the process has ended"))
         else:
             executor.take_state(timeout)
+
+    def take_checkpoint(self, serial: int, timeout: float) -> None:
+        """Ask a running worker for its state; `CheckpointTaken` follows unless it ends before."""
+        executor = self.running.get(serial)
+        if executor is not None:
+            executor.take_checkpoint(timeout)
 
     def give_state(self, serial: int, loser: Pid, state: bytes) -> None:
         """Hand a worker the state of a duplicate that lost; `StateGiven` follows."""

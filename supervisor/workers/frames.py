@@ -17,7 +17,7 @@ from typing import Any, cast
 from supervisor.workers.values import pack, unpack
 
 # Agent to child.
-START = 1  #: serial, sworm, name, pid, epoch, target, arguments, state or None
+START = 1  #: serial, sworm, name, pid, epoch, target, arguments, restored_age_ms or None, state or None
 CALL = 2  #: id, message
 CAST = 3  #: id, message
 FREEZE = 4  #: answered by what was not begun (`BOUNCED`), then `FROZEN`
@@ -27,6 +27,7 @@ GIVE_STATE = 7  #: loser, state
 STOP = 8  #: reason
 ANSWER = 9  #: id, result
 REFUSAL = 10  #: id, code, detail, pid
+TAKE_CHECKPOINT = 11  #: timeout in seconds
 
 # Child to agent.
 STARTED = 20  #: what kind of worker it is: one of `KINDS`
@@ -38,6 +39,7 @@ BOUNCED = 25  #: id
 FROZEN = 26
 STATE_TAKEN = 27  #: state, stateful, problem
 STATE_GIVEN = 28  #: loser, problem
+CHECKPOINT_TAKEN = 30  #: state, stateful, problem
 ASK = 29  #: id, verb, arguments: a verb of the public API
 
 OBJECT = "object"

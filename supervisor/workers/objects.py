@@ -129,6 +129,7 @@ class ObjectExecutor(Executor):
     def _make(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[Worker, Any]:
         worker = self.kind()
         worker.name, worker.sworm, worker.pid, worker.epoch = self.name, self.sworm, self.pid, self.epoch
+        worker.restored_age_ms = self.restored_age_ms
         setattr(worker, OWNER, self)
         return worker, worker.init(*args, **kwargs)
 
@@ -357,6 +358,31 @@ class ObjectExecutor(Executor):
         finally:
             self.task = None
             self._idle()
+
+    def take_checkpoint(self, timeout: float) -> None:
+        """See `Executor.take_checkpoint`."""
+        worker = self.worker
+        if worker is None or self.ending:
+            self.host.checkpoint_taken(self, b"", False, "the worker is not running")
+        elif type(worker).begin_handoff is Worker.begin_handoff and type(worker).checkpoint is Worker.checkpoint:
+            self.host.checkpoint_taken(self, b"", False, "")
+        else:
+            self._task(self._take_checkpoint(worker, timeout))
+
+    async def _take_checkpoint(self, worker: Worker, timeout: float) -> None:
+        async def packed() -> bytes:  # within the turn: the next message may change what was returned
+            outcome = worker.checkpoint()
+            return pack_state(await outcome if is_pending(outcome) else outcome)
+
+        try:
+            async with asyncio.timeout(timeout):
+                state: bytes = await self._in_turn(packed)
+        except TimeoutError:
+            self.host.checkpoint_taken(self, b"", False, f"no checkpoint within {timeout:g} s")
+        except BaseException as error:
+            self.host.checkpoint_taken(self, b"", False, described(error))
+        else:
+            self.host.checkpoint_taken(self, state, True, "")
 
     def give_state(self, loser: Pid, state: bytes) -> None:
         """See `Executor.give_state`."""

@@ -127,6 +127,7 @@ class ProcessExecutor(Executor):
             self.epoch,
             self.target,
             pack_arguments(args, kwargs),
+            self.restored_age_ms,
             state,
         )
         self.task = self.host.loop.create_task(self._live(order), context=self.host.context.copy())
@@ -265,6 +266,13 @@ class ProcessExecutor(Executor):
             self.taking = None
             self.host.state_taken(self, state, stateful, problem)
 
+    def take_checkpoint(self, timeout: float) -> None:
+        """See `Executor.take_checkpoint`."""
+        if self.kind in (frames.OBJECT, frames.COROUTINE) and not self.stopping:
+            self._send(frames.TAKE_CHECKPOINT, timeout)
+        else:
+            self.host.checkpoint_taken(self, b"", False, "")
+
     def give_state(self, loser: Pid, state: bytes) -> None:
         """See `Executor.give_state`."""
         if self.kind == frames.FUNCTION:
@@ -308,6 +316,8 @@ class ProcessExecutor(Executor):
             self._frozen()
         elif kind == frames.STATE_TAKEN:
             self._state_taken(*fields)
+        elif kind == frames.CHECKPOINT_TAKEN:
+            self.host.checkpoint_taken(self, *fields)
         elif kind == frames.STATE_GIVEN:
             self.host.state_given(self, *fields)
         elif kind == frames.ASK:

@@ -80,6 +80,9 @@ class Host(Protocol):
     def state_taken(self, executor: Executor, state: bytes, stateful: bool, problem: str) -> None:
         """The end of `take_state`, once for each."""
 
+    def checkpoint_taken(self, executor: Executor, state: bytes, stateful: bool, problem: str) -> None:
+        """The end of `take_checkpoint`, once for each."""
+
     def state_given(self, executor: Executor, loser: Pid, problem: str) -> None:
         """The end of `give_state`, once for each."""
 
@@ -92,7 +95,7 @@ class Executor:
     Duties of the owner: `deliver` and `handle` only while the gate is open.
     """
 
-    __slots__ = ("epoch", "gate", "host", "name", "pid", "serial", "sworm")
+    __slots__ = ("epoch", "gate", "host", "name", "pid", "restored_age_ms", "serial", "sworm")
 
     def __init__(self, host: Host, order: StartWorker) -> None:
         self.host = host
@@ -101,6 +104,7 @@ class Executor:
         self.name = order.name
         self.pid = order.pid
         self.epoch = order.epoch
+        self.restored_age_ms = order.restored_age_ms
         self.gate: Gate[Letter] = Gate()
 
     @property
@@ -145,6 +149,12 @@ class Executor:
 
     def take_state(self, timeout: float) -> None:
         """After the message in hand, ask for the state; `state_taken` follows within `timeout` seconds or so."""
+        raise NotImplementedError
+
+    def take_checkpoint(self, timeout: float) -> None:
+        """Between two messages, ask for the state and go on; `checkpoint_taken` follows within `timeout` seconds or so,
+        unless the worker ends before.
+        """
         raise NotImplementedError
 
     def give_state(self, loser: Pid, state: bytes) -> None:

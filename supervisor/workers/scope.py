@@ -19,13 +19,14 @@ _executor: contextvars.ContextVar[Executor] = contextvars.ContextVar("sworm_exec
 class Current:
     """The process that the running code belongs to: who it is. A coroutine function also gets its mailbox here."""
 
-    __slots__ = ("epoch", "name", "pid", "state", "sworm")
+    __slots__ = ("epoch", "name", "pid", "restored_age_ms", "state", "sworm")
 
     def __init__(self, executor: Executor, state: Any = None) -> None:
         self.sworm = executor.sworm
         self.name = executor.name
         self.pid = executor.pid
         self.epoch = executor.epoch  #: grows with each incarnation of the name: a fencing token
+        self.restored_age_ms = executor.restored_age_ms  #: of a state whose node died; None: nothing is missing from it
         self.state = state  #: what the last incarnation handed over; None: nothing
 
     async def receive(self) -> Message:

@@ -80,6 +80,12 @@ class Mailbox(Current):
         """
         self._executor.give_hook = give_state
 
+    def on_checkpoint(self, give_state: Hook) -> None:
+        """Called with no arguments every `checkpoint_interval_ms`, between two messages; returns the state to be kept
+        on other nodes, while this one goes on. Without it the hook of `on_handoff` is asked.
+        """
+        self._executor.keep_hook = give_state
+
     def on_conflict(self, resolve: Hook) -> None:
         """Called with the state of a duplicate that lost after a network split."""
         self._executor.resolve_hook = resolve
@@ -89,8 +95,8 @@ class TaskExecutor(Executor):
     """One coroutine function."""
 
     __slots__ = (
-        "context", "ended", "function", "give_hook", "in_hand", "mailbox", "queue", "resolve_hook", "settled",
-        "stopping", "task", "unanswered", "waiter",
+        "context", "ended", "function", "give_hook", "in_hand", "keep_hook", "mailbox", "queue", "resolve_hook",
+        "settled", "stopping", "task", "unanswered", "waiter",
     )  # fmt: skip
 
     def __init__(self, host: Host, order: StartWorker, function: Callable[..., Coroutine[Any, Any, Any]]) -> None:
@@ -103,6 +109,7 @@ class TaskExecutor(Executor):
         self.settled: asyncio.Future[None] | None = None  #: somebody waits for the message in hand
         self.unanswered: set[Letter] = set()
         self.give_hook: Hook | None = None
+        self.keep_hook: Hook | None = None
         self.resolve_hook: Hook | None = None
         self.mailbox = Mailbox(self, None)
         self.task: asyncio.Task[None] | None = None
@@ -210,20 +217,28 @@ class TaskExecutor(Executor):
         if self.give_hook is None or self.ended:
             self.host.state_taken(self, b"", False, "")
         else:
-            self._task(self._take_state(self.give_hook, timeout))
+            self._task(self._take_state(self.give_hook, timeout, self.host.state_taken))
 
-    async def _take_state(self, hook: Hook, timeout: float) -> None:
+    def take_checkpoint(self, timeout: float) -> None:
+        """See `Executor.take_checkpoint`."""
+        hook = self.keep_hook or self.give_hook
+        if hook is None or self.ended:
+            self.host.checkpoint_taken(self, b"", False, "")
+        else:
+            self._task(self._take_state(hook, timeout, self.host.checkpoint_taken))
+
+    async def _take_state(self, hook: Hook, timeout: float, tell: Callable[[Executor, bytes, bool, str], None]) -> None:
         try:
             async with asyncio.timeout(timeout):
                 await self._message_handled()
                 outcome = hook()
                 state = pack_state(await outcome if is_pending(outcome) else outcome)
         except TimeoutError:
-            self.host.state_taken(self, b"", False, f"no state within {timeout:g} s")
+            tell(self, b"", False, f"no state within {timeout:g} s")
         except BaseException as error:
-            self.host.state_taken(self, b"", False, described(error))
+            tell(self, b"", False, described(error))
         else:
-            self.host.state_taken(self, state, True, "")
+            tell(self, state, True, "")
 
     async def _message_handled(self) -> None:
         while self.in_hand is not None:

@@ -33,6 +33,7 @@ from supervisor.core.context import NodeConfig
 from supervisor.core.events import (
     Asked,
     BounceGate,
+    CheckpointTaken,
     CordonAsked,
     Defined,
     DrainAsked,
@@ -46,6 +47,7 @@ from supervisor.core.events import (
     StateGiven,
     StateTaken,
     StopWorker,
+    TakeCheckpoint,
     TakeState,
     WorkerExited,
     WorkerFailed,
@@ -263,6 +265,8 @@ class Cluster:
                 self._answer(name, "Stop", WorkerExited(serial, True))
             case TakeState(serial):
                 self._answer(name, "TakeState", StateTaken(serial, self._state_of(worker), True))
+            case TakeCheckpoint(serial):
+                self.give(name, CheckpointTaken(serial, self._state_of(worker), True))
             case GiveState(serial, loser, state):
                 worker.value += int(state)
                 self.log.append(f"{name}: {worker.start.name} takes {int(state)} from {loser}")

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.django_db
 FORM: dict[str, Any] = {
     "name": "rooms", "restart": "transient", "max_restarts": 3, "max_seconds": 5, "handoff_timeout_ms": 5000,
     "distribution_strategy": "uniform", "redistribution": "passive", "sync_interval_ms": 300, "max_sync_size": 5000,
-    "allowed_modules": "", "isolation": "task", "reason": "opening",
+    "allowed_modules": "", "isolation": "task", "checkpoint_interval_ms": 0, "checkpoint_copies": 0,
+    "reason": "opening",
 }  # fmt: skip
 
 

@@ -13,7 +13,18 @@ from typing import Any
 
 from supervisor import Worker
 
-__all__ = ["Blocking", "Collapsing", "Crashing", "Dying", "Exiting", "Failing", "Leaving", "Vanishing", "system"]
+__all__ = [
+    "Blocking",
+    "Collapsing",
+    "Crashing",
+    "Dying",
+    "Exiting",
+    "Failing",
+    "Heavy",
+    "Leaving",
+    "Vanishing",
+    "system",
+]
 
 
 class Blocking(Worker):
@@ -98,3 +109,37 @@ async def brief_coroutine() -> None:
 
 def brief() -> None:
     """A plain function that is over at once."""
+
+
+class Heavy(Worker):
+    """Counts, with a state of a given size; remembers the order of what it was told."""
+
+    def init(self, size: int = 0) -> None:
+        """Start at 0."""
+        self.ballast = b"x" * size
+        self.count = 0
+        self.told: list[Any] = []
+
+    def handle_call(self, message: Any) -> Any:
+        """ "increment" counts; "get" tells count, size of the state and its age; a pair is remembered; "told" tells."""
+        if message == "increment":
+            self.count += 1
+            return self.count
+        if message == "told":
+            return self.told
+        if isinstance(message, list):
+            self.told.append(message)
+            return len(self.told)
+        return {"count": self.count, "size": len(self.ballast), "age_ms": self.restored_age_ms}
+
+    def handle_cast(self, message: Any) -> None:
+        """A pair is remembered."""
+        self.told.append(message)
+
+    def begin_handoff(self) -> Any:
+        """All of it."""
+        return [self.count, self.ballast, self.told]
+
+    def end_handoff(self, state: Any) -> None:
+        """All of it."""
+        self.count, self.ballast, self.told = state

@@ -134,6 +134,16 @@ class BigState(Worker):
         return b"x" * (5 * 1024 * 1024)
 
 
+class Keeping(Echo):
+    """Has a checkpoint of its own, since its handoff ends something."""
+
+    def begin_handoff(self) -> Any:
+        raise AssertionError("this one moves only")
+
+    async def checkpoint(self) -> Any:
+        return {"casts": self.casts, "age": self.restored_age_ms}
+
+
 class RaisingState(Worker):
     def begin_handoff(self) -> Any:
         raise ValueError("no state")
