@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -30,6 +29,7 @@ from registry.mesh.protocol import OBSERVER, Handler, Hello, Identity, Mesh, Opt
 from registry.readmodel import EventRow, ReadModel
 from registry.retention import Keeping
 from registry.runner import Hooks, Runner
+from registry.steady import SteadyClock
 from registry.stream import TIMEOUT, Broker, Layer
 from registry.watch import Watch
 from registry.writing import NotRecorded, Owner, Writer
@@ -79,7 +79,7 @@ class Observer:
         make_mesh: MakeMesh,
         layer: Layer,
         began: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         wrote: Callable[[], None] = lambda: None,
     ) -> None:
         """`began` is called, on the writer's thread, when this observer becomes the one that writes; `wrote` after each
@@ -90,7 +90,7 @@ class Observer:
         self._layer = layer
         self._began = began
         self._wrote = wrote
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: asyncio.Future[int | None] | None = None

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from registry.core.ids import Pid
@@ -50,10 +49,12 @@ class LocalBackend:
     thread.
     """
 
-    def __init__(self, node: Node, door: Door, router: Router) -> None:
+    def __init__(self, node: Node, door: Door, router: Router, clock: Callable[[], float]) -> None:
+        """`clock`: the node's, seconds since 1970."""
         self._node = node
         self._door = door
         self._router = router
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._numbers = itertools.count(1)
@@ -158,7 +159,7 @@ class LocalBackend:
     ) -> Reply:
         request = f"/w/{next(self._numbers)}"  # with this incarnation before it, an id of its own in the whole cluster
         future = self._waiting[request] = self._loop.create_future()
-        asked = Asked(request, kind, sworm, name, time.time() + timeout, self._node.origin + request, spec, **more)
+        asked = Asked(request, kind, sworm, name, self._clock() + timeout, self._node.origin + request, spec, **more)
         try:
             self._door.enter(asked)
             reply: Reply = future.result() if future.done() else await future

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
@@ -25,6 +24,7 @@ from registry.mesh.codec import Codec
 from registry.mesh.protocol import Answer, Hello, Identity, Options, Refusal
 from registry.mesh.websocket import WebSocketMesh
 from registry.runner import Hooks, Runner
+from registry.steady import SteadyClock
 from supervisor.backend import use_backend
 from supervisor.calls import Router
 from supervisor.config import AgentConfig
@@ -94,7 +94,8 @@ class Shell:
         self._backend: LocalBackend | None = None
         self._timers: list[asyncio.TimerHandle] = []
         hooks = Hooks(effect=self._effect, report=report, stepped=self._stepped, refused=self._refused)
-        self.runner = Runner(_Unborn(), time.time, hooks, after_sends=(Reply,))
+        self.clock = SteadyClock()
+        self.runner = Runner(_Unborn(), self.clock, hooks, after_sends=(Reply,))
 
     # ----------------------------------------------------------------------------------------------- beginning, end
 
@@ -111,7 +112,7 @@ class Shell:
         options = Options(admit=self._admit, http=pages)
         self.mesh = WebSocketMesh(Identity(self.origin), config.cluster_key, Codec(KINDS), self.runner, options)
         url = await self.mesh.listen(config.host, config.port)
-        self.node = Node(self.origin, self._node_config(url, call_url), time.time())
+        self.node = Node(self.origin, self._node_config(url, call_url), self.clock())
         self.runner.core = self.node
         self.side.view.node = self.node
         self._backend = await self.side.run(self._make_backend())
@@ -128,12 +129,12 @@ class Shell:
         return NodeConfig(member)
 
     async def _make_backend(self) -> LocalBackend:
-        return LocalBackend(self.node, self.runner, self.side.router)
+        return LocalBackend(self.node, self.runner, self.side.router, self.clock)
 
     def drain(self, seconds: float, leave: bool) -> None:
         """Hand every process over; `ended` is done once that, and leaving, is told to the others."""
         self.leaving = self.leaving or leave
-        self.enter(DrainAsked(time.time() + seconds, leave))
+        self.enter(DrainAsked(self.clock() + seconds, leave))
 
     async def stop_workers(self, reason: str) -> None:
         """End every worker where it is, and obey no further wish for workers."""

@@ -521,7 +521,7 @@ class Member:
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
             if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
-            if is_needed(self.replicas, origin):
+            if is_needed(self.replicas, origin) or not self.repair.is_newest(origin):
                 continue
             node, incarnation = node_of(origin), incarnation_of(origin)
             if self.ended(node) < incarnation:

@@ -33,13 +33,14 @@ DIGEST_BEATS = 20
 class Peer:
     """What this node knows of one linked peer."""
 
-    __slots__ = ("clock", "heard", "known", "same")
+    __slots__ = ("clock", "heard", "known", "same", "told")
 
     def __init__(self, now: float) -> None:
         self.heard = now
         self.clock = 0  #: `sent_at` of its last heartbeat
         self.known: dict[str, Versions] = {}  #: {sworm: {origin: version}} that it is sure to hold
         self.same = False  #: its last summary hash equals ours
+        self.told: dict[str, Versions] | None = None  #: what it held by its last summary; None: it has sent none yet
 
 
 class Replicator:
@@ -100,6 +101,17 @@ class Replicator:
 
     def _gaps_due(self) -> float | None:
         return min((at for at, _ in self._gaps.values()), default=None) if self._gaps else None
+
+    def is_newest(self, origin: Origin) -> bool:
+        """Whether no linked peer holds more of an origin than is here, as far as all have said what they hold."""
+        for known in self.peers.values():
+            if known.told is None:
+                return False
+            for sworm, versions in known.told.items():
+                replica = self.replicas.get(sworm)
+                if versions.get(origin, 0) > (replica.version(origin) if replica else 0):
+                    return False
+        return True
 
     @property
     def dirty(self) -> bool:
@@ -251,6 +263,8 @@ class Replicator:
     def on_summary(self, peer: Origin, summary: Summary, now: float) -> None:
         """What a peer holds: ask soon for what is newer there, at once for what contradicts."""
         self.summaries[peer] = summary
+        if peer in self.peers:
+            self.peers[peer].told = summary.versions
         for sworm, versions in summary.versions.items():
             replica = self.replica(sworm)
             digests = summary.digests.get(sworm, {})

@@ -131,8 +131,8 @@ class Arbiter:
             if slot in self.busy:  # it is being restored elsewhere
                 self.busy[slot].append(pending)
                 return
-            if best is None and self.estates.is_awaited(slot):
-                self._answer(pending, "retry")
+            if best is None and (self.estates.is_awaited(slot) or context.is_opening(slot)):
+                self._answer(pending, "retry")  # it goes on here in a moment
                 return
         if claim.kind == "register":
             self._register(slot, pending, best)
@@ -348,7 +348,7 @@ class Arbiter:
         for sworm in list(context.member.replicas):
             for name in sorted(context.replica(sworm).orphaned):
                 slot = (sworm, name)
-                if slot in self.busy or self._decider(slot) != context.me:
+                if slot in self.busy or not self._restores(slot):
                     continue
                 if self._follows(sworm, name) or name not in context.replica(sworm).orphaned:
                     continue  # it goes, or has just gone, with its process
@@ -368,15 +368,25 @@ class Arbiter:
             if self._decider(slot) != self.context.me or slot[1] not in self.context.replica(slot[0]).orphaned:
                 del self.stranded[slot]
 
+    def _restores(self, slot: Slot) -> bool:
+        """Whether this node brings a name back: its arbiter, or the target of a committed move that gave up since."""
+        if self._decider(slot) == self.context.me:
+            return True
+        last = self._last_claim(slot)
+        return last is not None and last.entry.state == MOVED and last.entry.to == self.context.me
+
+    def _last_claim(self, slot: Slot) -> Located | None:
+        replica = self.context.replica(slot[0])
+        claims = [claim for claim in replica.claims(slot[1]) if not replica.is_void(slot[1], claim.entry)]
+        return max(claims, key=lambda claim: (claim.entry.epoch, claim.origin), default=None)
+
     def _restore(self, slot: Slot) -> Located | None:
         """The entry of a name that only departed nodes claim: restarted here, or declared gone."""
         context = self.context
         sworm, name = slot
-        replica = context.replica(sworm)
-        claims = [claim for claim in replica.claims(name) if not replica.is_void(name, claim.entry)]
-        if not claims or sworm not in context.definitions or context.is_opening(slot):
+        last = self._last_claim(slot)
+        if last is None or sworm not in context.definitions or context.is_opening(slot):
             return None
-        last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin))
         opening = last.entry.state == MOVED and not last.entry.of and self._will_open(last.entry)
         if context.is_back(last.origin) or opening:
             return last
@@ -463,8 +473,7 @@ class Arbiter:
         replica = self.context.replica(sworm)
         if name not in replica.orphaned:
             return False
-        claims = [claim for claim in replica.claims(name) if not replica.is_void(name, claim.entry)]
-        last = max(claims, key=lambda claim: (claim.entry.epoch, claim.origin), default=None)
+        last = self._last_claim((sworm, name))
         return last is not None and bool(last.entry.of) and last.entry.of in replica.orphaned
 
     def _ties_left(self, sworm: str, origin: Origin) -> dict[int, Ties]:
@@ -476,7 +485,12 @@ class Arbiter:
         return ties
 
     def _will_open(self, entry: Registration) -> bool:
-        """A committed move whose target is alive: the target opens it when it sees the entry."""
+        """A committed move whose target is alive: it opens when it sees the entry, or restores what it gave up.
+
+        Here nothing is prepared (the caller has looked), so this node is not meant.
+        """
+        if entry.to == self.context.me:
+            return False
         record = next((m.record for m in self.context.member.members() if m.origin == entry.to), None)
         return not self.context.member.has_departed(entry.to) and record is not None and record.status == UP
 

@@ -98,7 +98,15 @@ class Conflicts:
         waited = self.losing.pop(process.serial, None)
         if waited and process.phase != LOSING:
             return  # its worker ended, or its node drains: it is on its way out already
+        if best is not None and best.pid == process.pid:
+            self._thaw(process)  # the winner departed meanwhile
+            return
+        process.after_stop = "lost"
         self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
+
+    def _thaw(self, process: Process) -> None:
+        process.enter(RUNNING)
+        self.context.out.append(OpenGate(process.serial))
 
     def state_taken(self, serial: int, state: bytes, stateful: bool) -> None:
         """The loser's state: offer it to the winner."""
@@ -160,8 +168,7 @@ class Conflicts:
                 del self.losing[process.serial]
             elif best is not None and best.pid == process.pid:
                 del self.losing[process.serial]
-                process.enter(RUNNING)
-                self.context.out.append(OpenGate(process.serial))
+                self._thaw(process)
             elif self.context.now >= loser.until or best is None:
                 self._stop(process, best)
             elif loser.has_state and (self.context.now >= loser.resend_at or best.pid != loser.winner):

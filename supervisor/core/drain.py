@@ -137,7 +137,10 @@ class Drain:
             self._empty()
 
     def stop(self, process: Process) -> None:
-        """Stop a worker whose entry stays."""
+        """Stop a worker whose entry stays; one that was prepared for another node is nobody's any more."""
+        slot = (process.sworm, process.name)
+        if self.context.targets.get(slot) is process:
+            del self.context.targets[slot]
         process.enter(STOPPING)
         self.context.out.append(BounceGate(process.serial, ""))
         self.context.out.append(StopWorker(process.serial, "drain"))

@@ -123,7 +123,10 @@ class Handoffs:
     def on_opened(self, sender: Origin, message: Opened) -> None:
         """The target accepts messages: send the parked ones after, and stop."""
         process = self._source(message.sworm, message.name, message.epoch)
-        if process is None or process.phase != MOVED_PHASE or process.move is None:
+        if process is None or process.phase != MOVED_PHASE or process.move is None or process.move.target != sender:
+            return
+        if not message.pid:
+            self._commit_lost(process, process.move)
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
             return  # until the target's entry stands here (`entries_moved`): nobody must see none in between
@@ -235,7 +238,7 @@ class Handoffs:
         return best if elsewhere else None
 
     def _commit_lost(self, process: Process, move: Move) -> None:
-        """The target departed after the commit and before it opened, as far as anybody here knows: offer it to another.
+        """The target departed, or gave up, after the commit and before it opened: offer it to another.
 
         The entry stays `moved`, so no arbiter starts the name afresh meanwhile; the state is still held here.
         """
@@ -246,7 +249,7 @@ class Handoffs:
         if not target:
             if not context.draining:
                 process.enter(OFFERING)
-                self.abort(process, f"{node_of(move.target)} departed after the commit, and no other node takes it")
+                self.abort(process, f"{node_of(move.target)} was gone after the commit, and no other node takes it")
             return
         process.move = Move(
             context.grant_epoch(process.sworm, process.name), target, context.majority(), move.order,

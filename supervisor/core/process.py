@@ -87,7 +87,7 @@ class Process:
     restarted_at: tuple[float, ...] = ()  #: those that may still count
     alive: bool = False  #: a worker runs or starts; `WorkerExited` or `WorkerFailed` will come
     retry_at: float = 0.0  #: waiting: when it restarts
-    after_stop: str = ""  #: stopping: what follows (restart, moved, left; empty: removal)
+    after_stop: str = ""  #: stopping: what follows (restart, moved, lost, left; empty: removal)
     move: Move | None = None
     prepare: Prepare | None = None  #: target of a handoff: kept until it opened
     source: Origin = ""

@@ -100,6 +100,8 @@ class Receiving:
         definition = context.definitions.get(message.sworm)
         if definition is None or definition.revision < message.revision:
             return f"{context.member.node} does not know revision {message.revision} of {message.sworm} yet"
+        if context.replica(message.sworm).highest_epoch(message.name) > message.epoch:
+            return f"{context.member.node} knows a later epoch of {message.name!r} than that of this attempt"
         known = self.targets.get(slot)
         return "a newer attempt is under way" if known is not None and known.epoch > message.epoch else ""
 
@@ -152,6 +154,8 @@ class Receiving:
         process = self.targets.get((message.sworm, message.name))
         if process is not None and process.epoch == message.epoch:
             self.commit(process)
+        else:  # given up here while the commit was on its way: the source must know, for it never thaws by itself
+            self.context.send(sender, Opened(*key, "", 0))
 
     def commit(self, process: Process) -> None:
         """Open a target, now or when its worker stands."""

@@ -28,7 +28,7 @@ from supervisor.core.process import (
     Kept,
     Process,
 )
-from supervisor.core.spec import Definition
+from supervisor.core.spec import TEMPORARY, Definition
 from supervisor.core.ties import Ties
 
 #: (started, code, detail): code and detail say why it did not start.
@@ -230,7 +230,7 @@ class Supervision:
 
     def _finish_stop(self, process: Process) -> None:
         begun = self.after_start.pop(process.serial, None)
-        if process.after_stop == "restart":
+        if process.after_stop == "restart" or self._was_left_alone(process):
             self.restart(process, forgive=True)
         else:
             self._remove(process)
@@ -240,9 +240,15 @@ class Supervision:
         if begun:
             begun(process, False, "start_failed", "it was stopped while it started")
 
+    def _was_left_alone(self, process: Process) -> bool:
+        """Whether it lost its name and the winner departed while it stopped: it is what is left of that name."""
+        best = self.context.best(process.sworm, process.name)
+        alone = process.after_stop == "lost" and best is not None and best.pid == process.pid
+        return alone and self.definition(process).restart != TEMPORARY and not self.context.draining
+
     def _remove(self, process: Process) -> None:
         if process.phase != ENDED:
             process.enter(ENDED)
         if process.after_stop != "left":
-            self.context.erase_entry(process, void=process.after_stop != "moved")
+            self.context.erase_entry(process, void=process.after_stop not in ("moved", "lost"))
         self.context.forget_process(process)

@@ -32,14 +32,20 @@ def _number(least: int, most: int) -> object:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sworm simulate", description="Clusters of real cores under virtual time.")
-    parser.add_argument("--seeds", type=_number(1, 10**9), default=1000, help="how many seeds (default: 1000)")  # type: ignore[arg-type]
-    parser.add_argument("--first", type=_number(0, 10**12), default=0, help="the first seed (default: 0)")  # type: ignore[arg-type]
-    parser.add_argument("--nodes", type=_number(2, 50), default=5, help="at most so many nodes (default: 5)")  # type: ignore[arg-type]
-    parser.add_argument("--seed", type=_number(0, 10**12), help="run this one seed alone")  # type: ignore[arg-type]
+
+    def number(flag: str, least: int, most: int, default: int | None, text: str) -> None:
+        parser.add_argument(flag, type=_number(least, most), default=default, help=text)  # type: ignore[arg-type]
+
+    number("--seeds", 1, 10**9, 1000, "how many seeds (default: 1000)")
+    number("--first", 0, 10**12, 0, "the first seed (default: 0)")
+    number("--nodes", 0, 50, 0, "at most so many nodes (default: the seed decides)")
+    number("--seed", 0, 10**12, None, "run this one seed alone")
+    number("--seconds", 1, 10**6, None, "begin no more seeds after so many seconds")
+    number("--jobs", 1, 64, os.cpu_count() or 1, "processes")
+    parser.add_argument("--go-on", action="store_true", help="run the other seeds, too, after one that fails")
+    parser.add_argument("--trace", metavar="TEXT", help="with --seed: print each event and effect that holds this text")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), metavar="NAME", help="plant a historic bug first")
     parser.add_argument("--list-mutants", action="store_true", help="print their names, one a line")
-    parser.add_argument("--seconds", type=_number(1, 10**6), help="begin no more seeds after so many seconds")  # type: ignore[arg-type]
-    parser.add_argument("--jobs", type=_number(1, 64), default=os.cpu_count() or 1, help="processes")  # type: ignore[arg-type]
     return parser
 
 
@@ -56,7 +62,7 @@ def _plant(mutant: str | None) -> None:
 def _outcomes(options: argparse.Namespace) -> Iterable[Outcome]:
     if options.seed is not None:
         _plant(options.mutant)
-        yield run_seed(options.seed, options.nodes)
+        yield run_seed(options.seed, options.nodes, say if options.trace is not None else None, options.trace or "")
         return
     seeds = range(options.first, options.first + options.seeds)
     until = time.monotonic() + options.seconds if options.seconds else float("inf")
@@ -75,18 +81,26 @@ def main(arguments: Sequence[str]) -> int:
         say("\n".join(MUTANTS))
         return 0
     began = time.monotonic()
-    done = steps = 0
+    done = steps = failed = 0
     for outcome in _outcomes(options):
         done += 1
         steps += outcome.steps
         if outcome.problem:
-            mutant = f" --mutant {options.mutant}" if options.mutant else ""
+            failed += 1
             say(f"seed {outcome.seed}: {outcome.problem}")
-            say(f"replay: ./sworm simulate --seed {outcome.seed} --nodes {options.nodes}{mutant}")
-            return 1
+            say(f"replay: {_replay(options, outcome.seed)}")
+            if not options.go_on:
+                return 1
     took = time.monotonic() - began
-    say(f"{done} seeds, {steps} steps, every invariant held, {took:.1f} s ({60 * done / max(took, 1e-9):.0f} a minute)")
-    return 0
+    verdict = f"{failed} of them broke one" if failed else "every invariant held"
+    say(f"{done} seeds, {steps} steps, {verdict}, {took:.1f} s ({60 * done / max(took, 1e-9):.0f} a minute)")
+    return int(failed > 0)
+
+
+def _replay(options: argparse.Namespace, seed: int) -> str:
+    nodes = f" --nodes {options.nodes}" if options.nodes else ""
+    mutant = f" --mutant {options.mutant}" if options.mutant else ""
+    return f"./sworm simulate --seed {seed}{nodes}{mutant}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from registry.core.ids import Origin
+from registry.core.ids import Origin, Pid
 from supervisor.core.events import (
     BounceGate,
     CheckpointTaken,
@@ -39,8 +39,14 @@ class Plan(Protocol):
     def fails_to_start(self, name: str) -> bool:
         """Whether this start goes wrong."""
 
+    def fails_to_give(self, name: str) -> bool:
+        """Whether `begin_handoff` raises."""
+
     def start_time(self) -> float:
         """Seconds that `init` takes."""
+
+    def stop_time(self) -> float:
+        """Seconds that `terminate` takes."""
 
     def state_time(self) -> float:
         """Seconds that `begin_handoff` takes."""
@@ -54,6 +60,8 @@ class Worker:
     state: set[str] = field(default_factory=set)
     gate: Gate[str] = field(default_factory=Gate)
     started: bool = False
+    source: Pid = ""  #: target of a handoff: the pid that it shall follow
+    opened: bool = False  #: its gate has been open
     ended: bool = False
 
 
@@ -64,7 +72,6 @@ class Workers:
         self.world = world
         self.origin = origin
         self.all: dict[int, Worker] = {}
-        self.plan: Plan | None = None
 
     def running(self) -> list[Worker]:
         """Those that have not ended."""
@@ -75,10 +82,11 @@ class Workers:
         match effect:
             case StartWorker():
                 self._start(effect)
-            case StopWorker(serial):
-                self._later(0.002, lambda: self.end(serial, normal=True))
+            case StopWorker(serial, reason):
+                self._later(self.world.plan.stop_time(), lambda: self.end(serial, True, reason))
             case OpenGate(serial):
                 worker = self.all[serial]
+                worker.opened = True
                 for token in worker.gate.open():
                     worker.state.add(token)
             case FreezeGate(serial):
@@ -87,9 +95,9 @@ class Workers:
                 if serial in self.all and self.all[serial].gate.state != BOUNCED:
                     self.all[serial].gate.bounce(pid)
             case TakeState(serial):
-                self._later(self.plan.state_time() if self.plan else 0.001, lambda: self._take(serial))
+                self._later(self.world.plan.state_time(), lambda: self._take(serial))
             case TakeCheckpoint(serial):
-                self._later(self.plan.state_time() if self.plan else 0.001, lambda: self._keep(serial))
+                self._later(self.world.plan.state_time(), lambda: self._keep(serial))
             case GiveState(serial, loser, state):
                 self.all[serial].state |= decode(state)
                 self._later(0.001, lambda: self._tell(StateGiven(serial, loser)))
@@ -97,25 +105,28 @@ class Workers:
                 raise AssertionError(f"no such effect: {effect!r}")
 
     def end(self, serial: int, normal: bool, detail: str = "") -> None:
-        """A worker ends; it says so once."""
+        """A worker ends; it says so once. `detail`: why."""
         worker = self.all.get(serial)
         if worker is None or worker.ended:
             return
         worker.ended = True
+        self.world.ledger.worker_ended(worker, detail)
         self._tell(WorkerExited(serial, normal, detail))
         self.all.pop(serial, None)
 
     def _start(self, effect: StartWorker) -> None:
         worker = self.all[effect.serial] = Worker(effect)
+        process = self.world.hosts[self.origin].node.context.processes[effect.serial]
+        worker.source = process.prepare.pid if process.prepare else ""
         if effect.stateful:
             worker.state = decode(effect.state)
-        self._later(self.plan.start_time() if self.plan else 0.001, lambda: self._started(worker))
+        self._later(self.world.plan.start_time(), lambda: self._started(worker))
 
     def _started(self, worker: Worker) -> None:
         serial = worker.effect.serial
         if worker.ended:
             return
-        if self.plan and self.plan.fails_to_start(worker.effect.name):
+        if self.world.plan.fails_to_start(worker.effect.name):
             worker.ended = True
             self.all.pop(serial, None)
             self._tell(WorkerFailed(serial, "start_failed", "planned"))
@@ -125,8 +136,10 @@ class Workers:
 
     def _take(self, serial: int) -> None:
         worker = self.all.get(serial)
-        if worker is not None:
-            self._tell(StateTaken(serial, encode(worker.state), True))
+        if worker is None:
+            return
+        problem = "planned" if self.world.plan.fails_to_give(worker.effect.name) else ""
+        self._tell(StateTaken(serial, b"" if problem else encode(worker.state), True, problem))
 
     def _keep(self, serial: int) -> None:
         worker = self.all.get(serial)

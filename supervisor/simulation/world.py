@@ -1,8 +1,8 @@
 """Virtual time, a faulty network, and hosts that run real cores on them.
 
 Law: one queue of (time, number, action), one random source; nothing else decides. A host carries out effects in the
-order given, as an agent does. The network may lose, repeat, delay and reorder messages, cut links one way or both,
-and freeze hosts.
+order given, as an agent does, and reads its own clock, which may be wrong and set anew. The network may lose, repeat,
+delay and reorder messages, cut links one way or both, and freeze hosts.
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ from registry.core.events import (
     Ticked,
     Wake,
 )
-from registry.core.ids import Origin, node_of
+from registry.core.ids import Origin
 from registry.core.member import MemberConfig, next_origin
-from registry.core.membership import PRESETS
+from registry.core.membership import PRESETS, Timing
+from registry.steady import SteadyClock
 from supervisor.core.context import NodeConfig
 from supervisor.core.events import Asked, Drained, Effect, Reply
 from supervisor.core.node import Node
-from supervisor.simulation.workers import Workers
-
-
-class Violation(Exception):
-    """An invariant broke; the message names it first."""
+from supervisor.simulation.ledger import Ledger
+from supervisor.simulation.workers import Plan, Workers
 
 
 @dataclass(slots=True)
@@ -49,6 +47,18 @@ class Faults:
 
 
 @dataclass(slots=True)
+class WallClock:
+    """One machine's clock, wrong by `skew` seconds."""
+
+    world: World
+    skew: float
+
+    def __call__(self) -> float:
+        """Seconds since 1970, as this machine believes."""
+        return self.world.now + self.skew
+
+
+@dataclass(slots=True)
 class Host:
     """One simulated node; `up` ends with a crash or a leave."""
 
@@ -56,7 +66,8 @@ class Host:
     origin: Origin
     node: Node
     workers: Workers
-    skew: float
+    wall: WallClock
+    clock: SteadyClock
     up: bool = True
     paused: bool = False
     links: set[Origin] = field(default_factory=set)
@@ -68,15 +79,20 @@ class Host:
 class World:
     """A cluster and everything that happens to it."""
 
-    def __init__(self, seed: int, preset: str = "lan") -> None:
-        self.random = random.Random(seed)
+    plan: Plan  #: how workers behave
+
+    def __init__(self, seed: int, timing: Timing = PRESETS["lan"]) -> None:
+        self.random = random.Random(f"{seed}/network")
         self.now = 1_700_000_000.0
-        self.timing = PRESETS[preset]
+        self.timing = timing
+        self.ledger = Ledger(self)
         self.faults = Faults()
         self.hosts: dict[Origin, Host] = {}
         self.cut: set[tuple[str, str]] = set()  #: (from node, to node) over which nothing passes
         self.incarnations: dict[str, int] = {}
         self.replies: dict[str, list[Reply]] = {}
+        self.asked: dict[str, Asked] = {}
+        self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
         self.watchers: list[Callable[[Host, list[Effect]], None]] = []
         self.steps = 0
@@ -127,7 +143,8 @@ class World:
             )
         )
         node = Node(origin, config, self.now + skew)
-        host = Host(name, origin, node, Workers(self, origin), skew)
+        wall = WallClock(self, skew)
+        host = Host(name, origin, node, Workers(self, origin), wall, SteadyClock(wall, lambda: self.now))
         self.hosts[origin] = host
         self.join(host)
         self.at(0.05, lambda: self.step(host, Joined()))
@@ -143,8 +160,13 @@ class World:
                 self.connect(host, other.origin)
         self.at(3.0, lambda: self.join(host))
 
+    def set_clock(self, host: Host, skew: float) -> None:
+        """Somebody sets a machine's clock."""
+        host.wall.skew = skew
+
     def crash(self, host: Host, silent: bool = False) -> None:
         """End a host without a word; its links close at once, or (silent) nobody is told."""
+        self.ledger.node_ends(host)
         host.up = False
         for peer in sorted(host.links):
             other = self.hosts[peer]
@@ -244,8 +266,7 @@ class World:
             host.backlog.append(lambda: self.step(host, event))
             return
         self.steps += 1
-        # the microsecond: adding and taking off a skew rounds, and a timer must not fire early
-        effects = host.node.step(event, self.now + host.skew + 1e-6)  # type: ignore[arg-type]
+        effects = host.node.step(event, host.clock())  # type: ignore[arg-type]
         for effect in effects:
             self.carry_out(host, effect)
         for watcher in self.watchers:
@@ -256,8 +277,8 @@ class World:
         match effect:
             case Send():
                 self.send(host, effect)
-            case Wake(at):
-                self.wake(host, at - host.skew)
+            case Wake(at):  # the microsecond: adding and taking off a skew rounds, and a timer must not fire early
+                self.wake(host, self.now + max(0.0, at - host.clock()) + 1e-6)
             case Connect(origin):
                 self.connect(host, origin)
             case Disconnect(origin):
@@ -265,6 +286,8 @@ class World:
                     self.unlink(host, self.hosts[origin], effect.reason)
             case Reply():
                 self.replies.setdefault(effect.request, []).append(effect)
+                if then := self.expected.pop(effect.request, None):
+                    then(effect)
             case Report():
                 self.reports.append((self.now, effect))
             case Drained():
@@ -284,12 +307,12 @@ class World:
             host.wake_at = float("inf")
             self.step(host, Ticked())
 
+    def sworm_of(self, request: str) -> str:
+        """The sworm that a request is about."""
+        return self.asked[request].sworm
+
     def ask(self, host: Host, asked: Asked) -> None:
         """Somebody on a host asks for something."""
+        self.asked[asked.request] = asked
         self.replies.setdefault(asked.request, [])
         self.step(host, asked)
-
-
-def names_of(hosts: list[Host]) -> set[str]:
-    """Node names of hosts."""
-    return {node_of(host.origin) for host in hosts}

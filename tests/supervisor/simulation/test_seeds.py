@@ -34,6 +34,14 @@ FOUND = {
     158: "an epoch granted to a move that was given up went to the restart after it as well",
     1197: "a node waited for a copy of a departed incarnation that its peer had dropped, for ever",
     562: "a moved name had no entry for a moment, and a claim started it a second time",
+    31: "a claim started a name afresh whose prepared target was about to go on in place of its departed source",
+    94: "a target gave up as its source committed, and the source waited for it for ever",
+    20: "a node that had started alone ended an incarnation of which a peer had just told it, and its names were lost",
+    363: "a source left after its commit, its target had given up, and everybody waited for that target",
+    498: "a loser was told to stop, the winner departed, and the loser took the last entry of the name with it",
+    526: "a move granted on one side of a split gave a node a lower epoch than it had opened before",
+    185: "one arbiter granted one epoch to two attempts",
+    27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
 }
 
 #: Seconds of fresh seeds in the normal suite; `--long` runs many more.
