@@ -25,7 +25,7 @@ Row = Any
 
 def principal_of(request: HttpRequest) -> Principal:
     """Who uses the admin; nobody at all may do nothing."""
-    return principal_of_user(request.user) or Principal("", frozenset())
+    return principal_of_user(request.user) or Principal("", {})
 
 
 class ByScope(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -14,10 +14,20 @@ from registry import scopes
 
 
 def ensure_roles(**signal: Any) -> None:
-    """Make the Django groups that stand for the roles; repeatable."""
-    groups: Any = apps.get_model("auth", "Group")
-    for role in scopes.ROLES:
-        groups.objects.get_or_create(name=role)
+    """Make the roles that are missing, with their permissions; one that exists is left as people made it."""
+    models: Any = signal.get("apps") or apps
+    groups, permissions, kinds = (
+        models.get_model(*name.split(".")) for name in ("auth.Group", "auth.Permission", "contenttypes.ContentType")
+    )
+    kind, _ = kinds.objects.get_or_create(app_label="registry", model="apitoken")
+    made = {
+        scope: permissions.objects.get_or_create(content_type=kind, codename=name, defaults={"name": scope})[0]
+        for name, scope in scopes.PERMISSIONS.items()
+    }
+    for role, granted in scopes.ROLES.items():
+        group, new = groups.objects.get_or_create(name=role)
+        if new or signal.get("grant"):
+            group.permissions.add(*(made[scope] for scope in granted))
 
 
 class RegistryConfig(AppConfig):

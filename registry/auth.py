@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from registry import scopes
 from registry.models import ApiToken, SignInLink
+from registry.scopes import READ, Reach
 
 #: Every token begins with this, so that leaked ones can be searched for.
 TOKEN_PREFIX = "swm_"  # noqa: S105 - no secret, its shape
@@ -31,6 +32,20 @@ SHOWN = len(TOKEN_PREFIX) + 6
 LAST_USED_EVERY = timedelta(minutes=1)
 #: Each request asks this: written out, it costs a fraction of what the ORM takes to write it.
 _TOKEN = "SELECT id, name, scopes, sworms, expires_at, revoked_at, last_used FROM registry_apitoken WHERE hash = %s"  # noqa: S105
+#: The permissions of a user with the sworms that they are bound to: of each group, and the user's own.
+_GRANTS = """
+    SELECT held.codename, coalesce(reach.sworms, '[]'::jsonb)::text FROM auth_user_groups AS member
+    JOIN auth_group_permissions AS granted ON granted.group_id = member.group_id
+    JOIN auth_permission AS held ON held.id = granted.permission_id
+    JOIN django_content_type AS kind ON kind.id = held.content_type_id AND kind.app_label = 'registry'
+    LEFT JOIN registry_rolereach AS reach ON reach.group_id = member.group_id
+    WHERE member.user_id = %(user)s AND held.codename = ANY(%(names)s)
+    UNION ALL
+    SELECT held.codename, '[]' FROM auth_user_user_permissions AS granted
+    JOIN auth_permission AS held ON held.id = granted.permission_id
+    JOIN django_content_type AS kind ON kind.id = held.content_type_id AND kind.app_label = 'registry'
+    WHERE granted.user_id = %(user)s AND held.codename = ANY(%(names)s)
+"""
 #: How long a sign-in link works.
 SIGN_IN_FOR = timedelta(minutes=30)
 #: The account that sign-in links of a machine's owner sign in.
@@ -39,19 +54,40 @@ OWNER = "admin"
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks, and what they may do. `sworms` is None for all."""
+    """Who asks, and what they may do: each scope with the sworms that it reaches."""
 
     actor: str  #: user:name, token:name or cli, as the audit shows it
-    scopes: frozenset[str]
-    sworms: frozenset[str] | None = None
+    grants: Mapping[str, Reach]
+    key: str = ""  #: tells two of the same name apart
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Scopes that it has on any sworm."""
+        return frozenset(self.grants)
+
+    @property
+    def sworms(self) -> Reach:
+        """The sworms that it may see; None for all."""
+        return self.reach(READ)
 
     def may(self, scope: str) -> bool:
-        """Whether it has a scope."""
-        return scope in self.scopes
+        """Whether it has a scope, on whatever sworm."""
+        return scope in self.grants
 
-    def may_touch(self, sworm: str) -> bool:
-        """Whether it may see and change this sworm."""
-        return self.sworms is None or sworm in self.sworms
+    def reach(self, scope: str) -> Reach:
+        """The sworms that one of its scopes reaches; None for all."""
+        return self.grants.get(scope, frozenset())
+
+    def may_touch(self, sworm: str, scope: str = READ) -> bool:
+        """Whether it has a scope on this sworm."""
+        reach = self.reach(scope)
+        return scope in self.grants and (reach is None or sworm in reach)
+
+
+def whole(granted: Iterable[str], sworms: Iterable[str] = ()) -> dict[str, Reach]:
+    """The same reach for each of these scopes; no sworms: all."""
+    reach = frozenset(sworms) or None
+    return dict.fromkeys(granted, reach)
 
 
 class NotValid(Exception):
@@ -127,18 +163,22 @@ def principal_of_token(text: str) -> Principal:
         raise NotValid("the token has expired")
     if last_used is None or now - last_used > LAST_USED_EVERY:
         ApiToken.objects.filter(pk=key).update(last_used=now)
-    bound = frozenset(json.loads(sworms))
-    return Principal(f"token:{name}", frozenset(json.loads(granted)), bound or None)
+    return Principal(f"token:{name}", whole(json.loads(granted), json.loads(sworms)), f"token#{key}")
 
 
 def principal_of_user(user: AbstractBaseUser | AnonymousUser) -> Principal | None:
-    """What a signed-in user may do; None for nobody. Superusers may do all."""
+    """What a signed-in user may do; None for nobody. Superusers may do all; others what their groups' permissions, and
+    their own, say: a group's may be bound to some sworms.
+    """
     if not isinstance(user, User) or not user.is_active:
         return None
+    actor, key = f"user:{user.get_username()}", f"user#{user.pk}"
     if user.is_superuser:
-        return Principal(f"user:{user.get_username()}", scopes.ALL)
-    roles = user.groups.values_list("name", flat=True)
-    return Principal(f"user:{user.get_username()}", scopes.of_roles(roles))
+        return Principal(actor, whole(scopes.ALL), key)
+    with connection.cursor() as cursor:
+        cursor.execute(_GRANTS, {"user": user.pk, "names": [*scopes.PERMISSIONS]})
+        held = [(scopes.PERMISSIONS[name], frozenset(json.loads(sworms)) or None) for name, sworms in cursor.fetchall()]
+    return Principal(actor, scopes.together(held), key)
 
 
 def owner() -> User:

@@ -1,7 +1,7 @@
 """What may be done, and which role may do it: the one table of rights.
 
-Law: pure values. A scope is what a token or a role may do; a role is a Django group of the same name. Nobody asks for
-a role: views ask for a scope.
+Law: pure values. A scope is what a token or a role may do; each is a Django permission too (`registry.read` …), and a
+role is a Django group that holds some. Nobody asks for a role: views ask for a scope, on a sworm where there is one.
 """
 
 from __future__ import annotations
@@ -40,6 +40,22 @@ ROLES: dict[str, frozenset[str]] = {
 }
 
 
-def of_roles(roles: Iterable[str]) -> frozenset[str]:
-    """The scopes of several roles together; names that are no role give none."""
-    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))
+#: Django permission (below `registry.`) -> the scope that it gives.
+PERMISSIONS: dict[str, str] = {scope.replace(":", "_"): scope for scope in SCOPES}
+
+#: Sworms that a scope reaches; None: all of them.
+Reach = frozenset[str] | None
+
+
+def wider(one: Reach, other: Reach) -> Reach:
+    """What both reach together."""
+    return None if one is None or other is None else one | other
+
+
+def together(held: Iterable[tuple[str, Reach]]) -> dict[str, Reach]:
+    """{scope: its reach} of several grants; what is no scope of ours gives nothing."""
+    found: dict[str, Reach] = {}
+    for scope, reach in held:
+        if scope in ALL:
+            found[scope] = wider(found.get(scope, frozenset()), reach)
+    return found

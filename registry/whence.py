@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable
 from contextvars import ContextVar
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -29,9 +30,22 @@ def address_of(request: HttpRequest) -> str:
     proxies: int = settings.SWORM_PROXIES
     if proxies:
         hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        if len(hops) >= proxies and hops[-proxies]:
+        if len(hops) >= proxies and _is_address(hops[-proxies]):
             seen = hops[-proxies]
-    return seen[:100]
+    return seen if _is_address(seen) else ""
+
+
+def throttled_address(request: HttpRequest) -> str | None:
+    """The same as the sign-in's throttle stores it: None for none, as over a local socket."""
+    return address_of(request) or None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def door_of(request: HttpRequest) -> str:

@@ -38,7 +38,7 @@ Read = TypeVar("Read")
 Arguments = ParamSpec("Arguments")
 
 #: Who wrote a definition that came from a class.
-OURSELVES = Principal("code", frozenset())
+OURSELVES = Principal("code", {})
 
 #: Seconds that the answer to a call of a whole group may be on its way beyond the calls' own time-out.
 SLACK = 1.0

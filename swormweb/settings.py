@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ INSTALLED_APPS = [
     "supervisor",
     "rest_framework",
     "drf_spectacular",
-    "django.contrib.admin",
+    "swormweb.apps.AdminOfSworm",
+    "axes",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -65,6 +67,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     # Innermost: it sets the path that is routed, after everything that may answer before.
     "registry.api.paths.ApiMiddleware",
 ]
@@ -116,8 +119,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/signin"
 LOGIN_REDIRECT_URL = "/"
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: who tried too often is not even compared
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Guessing is slowed for each name and address together: nobody can lock out somebody who signs in from elsewhere. The
+# address is what we saw, not what a header claims.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "registry.whence.throttled_address"
+AXES_LOCKOUT_CALLABLE = "swormweb.access.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 SESSION_COOKIE_NAME = "sworm_session"
 SESSION_COOKIE_HTTPONLY = True
@@ -185,6 +205,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "axes": {"level": "WARNING"},  # it tells of each success
         "daphne.server": {"level": "WARNING"},  # it describes itself at each start
     },
 }

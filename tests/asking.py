@@ -103,6 +103,8 @@ def in_path(name: str) -> str:
 
 
 def _decoded(response: HttpResponse) -> Any:
+    if response.streaming:
+        return b""
     if "json" in response.headers.get("Content-Type", "") and response.content:
         return msgspec.json.decode(response.content)
     return response.content

@@ -26,6 +26,7 @@ from registry.core.ids import SLUG
 from registry.metrics import observe_request
 from registry.models import IdempotencyKey
 from registry.problems import Problem, problem_of, refused, unauthorized
+from registry.scopes import READ
 
 #: Longest reason, in characters.
 MAX_REASON = 1000
@@ -86,7 +87,7 @@ class Endpoint(APIView):
             if kind in self.kwargs and not SLUG.match(self.kwargs[kind]):
                 raise Problem(f"unknown_{kind}", f"no {kind} can be named {self.kwargs[kind]!r}")
         if request.method in self.allowed_methods:
-            self._idempotency = idempotency.begin(request, self.principal.actor)
+            self._idempotency = idempotency.begin(request, self.principal.key)
 
     def perform_authentication(self, request: Request) -> None:
         """401 without a principal."""
@@ -103,15 +104,20 @@ class Endpoint(APIView):
         if sworm is not None:
             self.require_sworm(sworm)
 
-    def require_sworm(self, sworm: str) -> None:
-        """403 when the token is bound to other sworms."""
-        if not self.principal.may_touch(sworm):
-            raise Problem("forbidden", f"this token is bound to other sworms than {sworm!r}")
+    @property
+    def _scope(self) -> str:
+        """The scope that this request needs."""
+        return self.scopes.get("GET" if self.request.method == "HEAD" else str(self.request.method), READ)
 
-    def require_unbound(self) -> None:
-        """403 when the token is bound to some sworms: what it asks for touches all."""
-        if self.principal.sworms is not None:
-            raise Problem("forbidden", "this token is bound to some sworms; this touches all of them")
+    def require_sworm(self, sworm: str, scope: str | None = None) -> None:
+        """403 when the scope (the method's, unless given) is bound to other sworms."""
+        if not self.principal.may_touch(sworm, scope or self._scope):
+            raise Problem("forbidden", f"the scope {scope or self._scope} is bound to other sworms than {sworm!r} here")
+
+    def require_unbound(self, scope: str | None = None) -> None:
+        """403 when the scope is bound to some sworms: what is asked for touches all."""
+        if self.principal.reach(scope or self._scope) is not None:
+            raise Problem("forbidden", f"the scope {scope or self._scope} is bound to some sworms; this touches all")
 
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
         """Whatever was raised, as an answer."""

@@ -72,6 +72,9 @@ class Tokens(Endpoint):
                 raise refused("scopes", f"{scope!r} is not one of {', '.join(sorted(ALL))}")
             if not self.principal.may(scope):
                 raise Problem("forbidden", f"you do not have the scope {scope} yourself")
+            reach = self.principal.reach(scope)
+            if reach is not None and not (body.sworms and reach.issuperset(body.sworms)):
+                raise Problem("forbidden", f"you have the scope {scope} on {', '.join(sorted(reach))} only")
         for sworm in body.sworms:
             if not SLUG.match(sworm):
                 raise refused("sworms", f"no sworm can be named {sworm!r}")

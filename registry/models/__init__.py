@@ -6,7 +6,7 @@ supervisor.
 
 from __future__ import annotations
 
-from registry.models.access import ApiToken, AuditEntry, IdempotencyKey, SignInLink
+from registry.models.access import ApiToken, AuditEntry, IdempotencyKey, RoleReach, SignInLink
 from registry.models.definition import Sworm
 from registry.models.observed import (
     Change,
@@ -37,6 +37,7 @@ __all__ = [
     "Process",
     "Removal",
     "ReplicaSnapshot",
+    "RoleReach",
     "SignInLink",
     "Sworm",
 ]

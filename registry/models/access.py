@@ -12,6 +12,8 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
+from registry.scopes import PERMISSIONS
+
 
 class ApiToken(models.Model):
     """A bearer token `swm_…`, bound to scopes and perhaps to sworms."""
@@ -30,9 +32,25 @@ class ApiToken(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         verbose_name = "API token"
+        # The scopes as Django's permissions: what groups and users are granted.
+        permissions: ClassVar = [(name, scope) for name, scope in PERMISSIONS.items()]
 
     def __str__(self) -> str:
         return self.name
+
+
+class RoleReach(models.Model):
+    """A role (a Django group) that is bound to some sworms: what it permits, it permits on these alone."""
+
+    group = models.OneToOneField("auth.Group", on_delete=models.CASCADE, related_name="reach")
+    sworms = models.JSONField(default=list, blank=True, help_text="Only these sworms; empty: all.")
+
+    class Meta:
+        verbose_name = "reach"
+        verbose_name_plural = "reach"
+
+    def __str__(self) -> str:
+        return ", ".join(self.sworms) or "all sworms"
 
 
 class SignInLink(models.Model):

@@ -101,7 +101,7 @@ class Processes(Registering):
 
     def _claim(self, request: Request) -> dict[str, str]:
         key = request.headers.get(idempotency.HEADER)
-        return {} if key is None else {"claim": idempotency.claim_of(self.principal.actor, key)}
+        return {} if key is None else {"claim": idempotency.claim_of(self.principal.key, key)}
 
 
 class ProcessBatch(Endpoint):

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import connection
 from django.utils import timezone
 
 from registry import scopes
 from registry.apps import ensure_roles
 from registry.auth import NotValid, consume_sign_in_link, create_sign_in_link, owner, principal_of_user
-from registry.models import SignInLink
+from registry.models import RoleReach, SignInLink
 
 pytestmark = pytest.mark.django_db
 
@@ -85,5 +85,39 @@ def test_roles_add_up_and_strangers_have_none() -> None:
     assert found is not None
     assert found.scopes == {scopes.READ}
     assert principal_of_user(AnonymousUser()) is None
-    assert scopes.of_roles([]) == frozenset()
-    assert scopes.of_roles([scopes.VIEWER, scopes.OPERATOR]) == scopes.ROLES[scopes.OPERATOR]
+
+
+def test_a_role_may_be_bound_to_sworms_and_roles_add_up_scope_by_scope() -> None:
+    ensure_roles()
+    user = User.objects.create_user("ann")
+    rooms = Group.objects.create(name="rooms operators")
+    rooms.permissions.set(Permission.objects.filter(codename__in=["read", "process_write"]))
+    RoleReach.objects.create(group=rooms, sworms=["rooms"])
+    user.groups.add(rooms)
+    found = principal_of_user(user)
+    assert found is not None
+    assert (found.sworms, found.reach(scopes.PROCESS_WRITE)) == ({"rooms"}, {"rooms"})
+    assert not found.may(scopes.NODE_DRAIN)
+    user.groups.add(Group.objects.get(name="viewer"))
+    found = principal_of_user(user)
+    assert found is not None
+    assert (found.sworms, found.reach(scopes.PROCESS_WRITE)) == (None, {"rooms"})
+    assert found.may_touch("games")
+    assert not found.may_touch("games", scopes.PROCESS_WRITE)
+
+
+def test_a_permission_of_ones_own_reaches_all() -> None:
+    ensure_roles()
+    user = User.objects.create_user("ann")
+    user.user_permissions.add(Permission.objects.get(codename="read", content_type__app_label="registry"))
+    found = principal_of_user(user)
+    assert found is not None
+    assert found.grants == {scopes.READ: None}
+
+
+def test_a_role_that_people_changed_is_left_as_it_is() -> None:
+    ensure_roles()
+    viewer = Group.objects.get(name="viewer")
+    viewer.permissions.clear()
+    ensure_roles()
+    assert not viewer.permissions.exists()

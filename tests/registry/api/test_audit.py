@@ -84,6 +84,9 @@ def test_forwarded_addresses_count_only_as_far_as_our_own_proxies_wrote_them() -
         assert address_of(request) == "192.0.2.7"
     with override_settings(SWORM_PROXIES=3):
         assert address_of(request) == "10.0.0.1"
+    nonsense = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="'; DROP TABLE")
+    with override_settings(SWORM_PROXIES=1):
+        assert address_of(nonsense) == "10.0.0.1"
 
 
 def test_the_list_filters_and_pages(ask: Asking) -> None:

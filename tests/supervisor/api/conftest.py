@@ -13,7 +13,7 @@ from django.conf import settings
 django.setup()  # when pytest is given this folder, this file is read before pytest-django has done so
 
 from registry import observed  # noqa: E402
-from registry.auth import Principal  # noqa: E402
+from registry.auth import Principal, whole  # noqa: E402
 from registry.readmodel import EventRow  # noqa: E402
 from registry.scopes import ALL  # noqa: E402
 from supervisor import definitions  # noqa: E402
@@ -22,7 +22,7 @@ from supervisor.operations import Term  # noqa: E402
 from tests.asking import Asking, asking  # noqa: E402
 from tests.supervisor.agents import Agent, add_node, observer_writes  # noqa: E402
 
-OPERATOR = Principal("user:somebody", ALL)
+OPERATOR = Principal("user:somebody", whole(ALL))
 
 
 @pytest.fixture(autouse=True)
