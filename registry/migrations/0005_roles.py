@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
         ('contenttypes', '0002_remove_content_type_name'),
-        ('registry', '0003_history'),
+        ('registry', '0004_checkpoints'),
     ]
 
     operations = [
