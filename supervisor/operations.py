@@ -41,6 +41,9 @@ SHOWN = 1_000
 #: Names that the problem of a failed one lists.
 LISTED = 100
 
+#: Parameters that are the engine's own, not what was asked.
+INTERNAL = frozenset({"rules", "take_up_by", "incarnation", "deadline"})
+
 #: Fields of a stored step that change.
 _CHANGING = ("state", "attempts", "pid", "epoch", "code", "detail", "asked_at", "ended_at")
 
@@ -122,7 +125,9 @@ def item(operation: Operation, shown: Iterable[OperationStep] = ()) -> dict[str,
         "progress": {"done": operation.done, "total": operation.total},
         "steps": [*operation.steps, *(step_item(step, operation.created_at) for step in shown)],
         "problem": operation.problem,
+        "asked": {name: value for name, value in operation.params.items() if name not in INTERNAL},
         "cancelling": bool(operation.cancelled_by) and operation.state in OPEN_STATES,
+        "cancelled_by": operation.cancelled_by,
         "requested_by": operation.requested_by,
         "reason": operation.reason,
         "created_at": operation.created_at,
@@ -131,9 +136,9 @@ def item(operation: Operation, shown: Iterable[OperationStep] = ()) -> dict[str,
     }
 
 
-def whole_item(operation: Operation) -> dict[str, Any]:
+def whole_item(operation: Operation, most: int = SHOWN) -> dict[str, Any]:
     """An operation with the first of its processes."""
-    return item(operation, operation.processes.order_by("number")[:SHOWN])
+    return item(operation, operation.processes.order_by("number")[:most])
 
 
 def step_item(step: OperationStep, created_at: datetime) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
@@ -99,6 +100,17 @@ def listing(request: HttpRequest, name: str) -> HttpResponse:
         return render(request, "403.html", context, status=403)
     title, about = LISTS[name]
     return render(request, "list.html", {**context, "list": name, "title": title, "about": about})
+
+
+@require_GET
+@never_cache
+@login_required(login_url=SIGN_IN)
+def operation(request: HttpRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as the path names it
+    """The page of one operation; 403 for an account without the right to read."""
+    context = frame(request)
+    if scopes.READ not in context["scopes"].split():
+        return render(request, "403.html", context, status=403)
+    return render(request, "operation.html", {**context, "id": str(id)})
 
 
 @sensitive_post_parameters("password")

@@ -47,6 +47,7 @@ QUERY: dict[str, str] = {
     "operation": "Only of this operation.",
     "from": "Only at this moment or later, RFC 3339.",
     "until": "Only before this moment, RFC 3339.",
+    "processes": "Most processes among the steps: 0 to 1000; 1000 when not given.",
     "sort": "Field to sort by: sworm (the default), name, node, state, restarts, epoch or started_at.",
 }
 

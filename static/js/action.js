@@ -43,7 +43,8 @@ export class Action {
     this.mark("requested");
     try {
       const answer = await this.ask();
-      this.mark("accepted", answer?.id ? `operation ${answer.id.slice(0, 8)}` : "");
+      this.mark("accepted");
+      if (answer?.id) this.lines.accepted.append(" · ", h("a", { href: `/operations/${answer.id}` }, `operation ${answer.id.slice(0, 8)}`));
       if (answer?.id && answer.kind) this.watch(answer);
       this.check();
     } catch (problem) {

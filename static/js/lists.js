@@ -57,12 +57,12 @@ const PAGES = {
   operations: {
     path: "/operations",
     words: ["operation", "operations"],
-    empty: "Nothing slow was asked for yet: draining a node or handing a process off shows up here.",
+    empty: "Nothing slow was asked for yet. Handing a process off, ./sworm migrate, rebalance, restart or drain shows up here.",
     columns: [
       ["Asked", (item) => time(item.created_at)],
-      ["Operation", (item) => item.kind.replaceAll("_", " ")],
+      ["Operation", (item) => h("a", { href: `/operations/${item.id}` }, item.kind.replaceAll("_", " "))],
       ["Of", (item) => mono(targetText(item.target))],
-      ["State", (item) => item.state],
+      ["State", (item) => (item.cancelling ? "cancelling" : item.state)],
       ["Progress", (item) => (item.progress.total ? `${count(item.progress.done)} of ${count(item.progress.total)}` : "")],
       ["Took", (item) => tookText(item)],
       ["By", (item) => item.requested_by],

@@ -113,11 +113,13 @@ class OneOperation(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("Read an operation", answers={200: "Operation"}, problems=["unknown_operation"])
+    @documented(
+        "Read an operation", answers={200: "Operation"}, query=("processes",), problems=["unknown_operation", "invalid"]
+    )
     def get(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
-        """Read it, as far as it is now."""
-        query(request, ())
-        return json(operations.whole_item(found(self.principal, id)))
+        """Read it, as far as it is now, with as many of its processes among `steps` as are wanted."""
+        most = whole(query(request, ("processes",)), "processes", operations.SHOWN, operations.SHOWN)
+        return json(operations.whole_item(found(self.principal, id), most))
 
 
 class OperationSteps(Endpoint):

@@ -38,7 +38,20 @@ TIMEOUT = 15_000
 STATIC = Path(settings.BASE_DIR) / "static"
 
 #: Modules without a DOM of their own, loaded into `lib` for the tests that call them.
-PURE = ("filter", "health", "history", "journal", "keyboard", "losses", "model", "slots", "sprites", "stream", "words")
+PURE = (
+    "filter",
+    "health",
+    "history",
+    "journal",
+    "keyboard",
+    "losses",
+    "model",
+    "operation_words",
+    "slots",
+    "sprites",
+    "stream",
+    "words",
+)
 
 
 @pytest.fixture(scope="package")

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -31,7 +32,10 @@ from registry import auth, scopes
 from registry.models import Counter, Event, Node, ObserverTerm, Process, Removal, ReplicaSnapshot, Sworm
 from registry.projection import STREAM_COLUMNS
 from registry.stream import FRAME, GROUP
+from supervisor import operations
+from supervisor.core.operation import DONE, OPEN, End, Rules
 from supervisor.models import Operation
+from supervisor.operations import Move, Term
 from swormweb.launch import parts, ports
 
 #: Seconds until the web part must answer.
@@ -39,6 +43,9 @@ START = 30.0
 
 #: Seconds between two signs of life of the observer.
 BEAT = 0.5
+
+#: What the stage writes by, as its observer.
+TERM = Term("observer.1", 1)
 
 PASSWORD = "correct horse battery staple"
 
@@ -120,6 +127,27 @@ class Stage:
     def sign_in_path(self, role: str = scopes.OPERATOR) -> str:
         """A one-time link for somebody with a role."""
         return f"/signin/{auth.create_sign_in_link(self.user(role))}"
+
+    # ------------------------------------------------------------------------------------------------------- operations
+
+    def operation(self, kind: str, moves: Sequence[Move], **more: Any) -> Operation:
+        """Somebody asked for something, and the observer took it up."""
+        params = {"to": "n2", **more.pop("params", {})}
+        target = {"sworm": "counters", **more}
+        made = operations.begin(kind, moves, Rules(), "user:somebody", "a new disk", params=params, **target)
+        assert operations.take_up(made, TERM)
+        return made
+
+    def step(self, operation: Operation, number: int, state: str, detail: str = "", end: End | None = None) -> None:
+        """A process of an operation comes to a state; `end`: and with it the operation to its end."""
+        operation.refresh_from_db()
+        steps = {step.number: step for step in operations.stored_steps(operation)}
+        ended_at = 0.0 if state in OPEN else time.time()
+        steps[number] = replace(
+            steps[number], state=state, detail=detail, attempts=1, asked_at=time.time(), ended_at=ended_at
+        )
+        done = sum(step.state == DONE for step in steps.values())
+        assert operations.store(operation, TERM, [steps[number]], done, end)
 
     # ------------------------------------------------------------------------------------------------------ the cluster
 
