@@ -34,7 +34,7 @@ def operation(**more: Any) -> dict[str, Any]:
 def test_a_rate_is_said_once_it_is_known(run: Run, done: int, seconds: int, words: str) -> None:
     item = operation(progress={"done": done, "total": 10})
     now = BEGAN + seconds * 1000
-    assert run("([item, now]) => lib.operation_words.progressWords(item, now)", [item, now]) == words
+    assert run("(lib, [item, now]) => lib.operation_words.progressWords(item, now)", [item, now]) == words
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_rate_is_said_once_it_is_known(run: Run, done: int, seconds: int, word
         ({"state": "pending"}, "Asked for 5 s ago; no observer has taken it up yet"),
         ({}, "Running for 5 s"),
         ({"cancelling": True, "cancelled_by": "user:a"}, "Cancelled by user:a: what is under way finishes"),
-        ({"state": "succeeded", "ended_at": "2001-09-09T01:46:43Z"}, "Succeeded after 3.0 s"),
+        ({"state": "succeeded", "ended_at": "2001-09-09T01:46:43Z"}, "Succeeded after 3 s"),
     ],
 )
 def test_where_it_stands_is_one_sentence(run: Run, more: dict[str, Any], words: str) -> None:
-    said = run("([item, now]) => lib.operation_words.sentence(item, now)", [operation(**more), BEGAN + 5000])
+    said = run("(lib, [item, now]) => lib.operation_words.sentence(item, now)", [operation(**more), BEGAN + 5000])
     assert said.startswith(words)
 
 
@@ -73,10 +73,10 @@ def test_the_same_can_be_asked_for_by_a_command(
     run: Run, kind: str, target: str, asked: dict[str, Any], names: list[str], command: str
 ) -> None:
     item = operation(kind=kind, target=target, asked=asked)
-    found = run("([item, names]) => lib.operation_words.again(item, names)", [item, names])
+    found = run("(lib, [item, names]) => lib.operation_words.again(item, names)", [item, names])
     assert " ".join(found["words"]) == command
 
 
 def test_too_many_names_are_no_command(run: Run) -> None:
     names = [f"r{number}" for number in range(51)]
-    assert run("([item, names]) => lib.operation_words.again(item, names)", [operation(), names]) is None
+    assert run("(lib, [item, names]) => lib.operation_words.again(item, names)", [operation(), names]) is None
