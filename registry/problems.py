@@ -59,6 +59,11 @@ CODES: dict[str, tuple[int, str, str]] = {
     "database_unavailable": (503, "Database unavailable", "PostgreSQL does not answer; agents go on meanwhile."),
     "broker_unavailable": (503, "Broker unavailable", "The broker does not answer; agents go on meanwhile."),
     "no_node": (503, "No node", "No live node hosts this sworm, or may take the process."),
+    "strategy_failed": (
+        503,
+        "Strategy failed",
+        "The sworm's own strategy raised, was late, or chose no such node.",
+    ),
     "no_quorum": (503, "No quorum", "The nodes that are up are not a majority of the last agreed ones."),
     "no_answer": (504, "No answer", "No answer came in time; whether it happened is told by GET."),
     "call_timeout": (504, "Call timed out", "The worker did not reply in time; it may still handle the message."),

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from supervisor.core.strategies import Candidate
     from supervisor.errors import (
         AlreadyStarted,
         BadDefinition,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         NotRegistered,
         Refused,
         StartError,
+        StrategyFailed,
         SwormError,
         TargetNotAllowed,
         TargetNotFound,
@@ -35,11 +37,12 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "AlreadyStarted", "BadDefinition", "BadValue", "CallError", "CallTimeout", "Deadlock", "LinkLost", "NoAnswer",
-    "NoNode", "NotHandled", "NotRegistered", "Refused", "StartError", "SwormError", "TargetNotAllowed",
-    "TargetNotFound", "WorkerCrashed",
+    "NoNode", "NotHandled", "NotRegistered", "Refused", "StartError", "StrategyFailed", "SwormError",
+    "TargetNotAllowed", "TargetNotFound", "WorkerCrashed",
 )  # fmt: skip
 
 _HOMES = {
+    "Candidate": "supervisor.core.strategies",
     "Sworm": "supervisor.sworm",
     "Worker": "supervisor.workers.base",
     "current": "supervisor.workers.scope",
@@ -52,6 +55,7 @@ __all__ = [
     "BadValue",
     "CallError",
     "CallTimeout",
+    "Candidate",
     "Deadlock",
     "LinkLost",
     "NoAnswer",
@@ -60,6 +64,7 @@ __all__ = [
     "NotRegistered",
     "Refused",
     "StartError",
+    "StrategyFailed",
     "Sworm",
     "SwormError",
     "TargetNotAllowed",

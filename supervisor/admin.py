@@ -33,7 +33,9 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
     restart = forms.ChoiceField(
         choices=_choices(RESTARTS), help_text="permanent: always; transient: after a crash; temporary: never."
     )
-    distribution_strategy = forms.ChoiceField(choices=_choices(STRATEGIES))
+    distribution_strategy = forms.CharField(
+        max_length=500, help_text=f"{', '.join(STRATEGIES)}, or a function of your own as module:function."
+    )
     redistribution = forms.ChoiceField(choices=_choices(REDISTRIBUTIONS))
     isolation = forms.ChoiceField(choices=_choices(ISOLATIONS), help_text="Of processes that do not say their own.")
     allowed_modules = LinesField(

@@ -75,6 +75,12 @@ class NoQuorum(Refused):
     code = "no_quorum"
 
 
+class StrategyFailed(Refused):
+    """The sworm's own distribution strategy raised, took too long, or chose no node that it was given."""
+
+    code = "strategy_failed"
+
+
 class UnknownSworm(Refused):
     """No sworm of this name is defined."""
 
@@ -139,8 +145,8 @@ class LinkLost(NoAnswer, CallError):
 BY_CODE: dict[str, type[SwormError]] = {
     kind.code: kind
     for kind in (
-        NotRegistered, Refused, StartError, TargetNotAllowed, TargetNotFound, NoNode, NoQuorum, UnknownSworm,
-        BadDefinition, BadValue, CallError, CallTimeout, WorkerCrashed, Deadlock, NoAnswer,
+        NotRegistered, Refused, StartError, TargetNotAllowed, TargetNotFound, NoNode, NoQuorum, StrategyFailed,
+        UnknownSworm, BadDefinition, BadValue, CallError, CallTimeout, WorkerCrashed, Deadlock, NoAnswer,
     )
 }  # fmt: skip
 

@@ -29,8 +29,8 @@ from supervisor.registering import Begun, Outcome, Wish, register, register_batc
 
 FILTERS = ("node", "state", "name_prefix", "q", "group", *PAGING)
 STARTING = [
-    "invalid", "target_not_allowed", "target_not_found", "start_failed", "unknown_sworm", "no_node", "no_quorum",
-    "broker_unavailable", "no_answer",
+    "invalid", "target_not_allowed", "target_not_found", "start_failed", "unknown_sworm", "no_node", "strategy_failed",
+    "no_quorum", "broker_unavailable", "no_answer",
 ]  # fmt: skip
 
 

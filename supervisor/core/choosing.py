@@ -1,21 +1,25 @@
 """Chooses the node for one process: who is eligible, what they carry, and what the strategy says.
 
 Law: a choice is one of the nodes that are eligible at that moment, or none, and says why. A strategy that is built in
-answers at once. Counts are kept by whoever merges entries, and what an arbiter has ordered and not seen yet counts too,
-so that a choice costs the same however many processes there are.
+answers at once; a user's own is asked outside of the core, answers `late`, and whoever asked looks again at whether it
+still decides. What it cannot answer is an error for who registers, and `fallback` for a process that must go somewhere:
+the heaviest eligible node. Counts are kept by whoever merges entries, and what an arbiter has ordered and not seen yet
+counts too, so that a choice costs the same however many processes there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from registry.core.events import Report
 from registry.core.ids import Origin, node_of
 from registry.core.membership import record_of
 from supervisor.core.constraints import Constraints, described, of_definition
 from supervisor.core.context import Context
+from supervisor.core.events import Choose, Chosen
 from supervisor.core.placement import named
-from supervisor.core.spec import Definition
+from supervisor.core.spec import STRATEGIES, Definition
 from supervisor.core.strategies import UNIFORM, UNIFORM_QUORUM, Candidate, wish
 
 
@@ -25,9 +29,22 @@ class Choice(NamedTuple):
     host: Origin
     problem: str = ""
     detail: str = ""
+    late: bool = False  #: time has passed since it was asked for
 
 
 Then = Callable[[Choice], None]
+
+
+class Question(NamedTuple):
+    """What a user's own strategy was asked."""
+
+    sworm: str
+    name: str
+    claim: str
+    asked: frozenset[str]  #: nodes that it may say
+    without: Origin
+    fallback: bool
+    then: Then
 
 
 class Choosing:
@@ -35,6 +52,9 @@ class Choosing:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.open: dict[str, Question] = {}
+        self._number = 0
+        self._told: dict[str, str] = {}  #: sworm -> what people were told last of its strategy
         self.coming: dict[Origin, int] = {}  #: processes on their way to a node by this node's orders
 
     def expect(self, host: Origin, by: int) -> None:
@@ -69,7 +89,9 @@ class Choosing:
         found.sort(key=lambda candidate: candidate.node)
         return found
 
-    def choose(self, sworm: str, name: str, claim: str, then: Then, without: Origin = "") -> None:
+    def choose(
+        self, sworm: str, name: str, claim: str, then: Then, without: Origin = "", fallback: bool = False
+    ) -> None:
         """Have the strategy choose; `then` is called once. `without`: the node that the process leaves."""
         definition = self._definition(sworm)
         strategy = definition.distribution_strategy
@@ -77,8 +99,62 @@ class Choosing:
             host = self.context.placement.arbiter(sworm, name)
             then(Choice(host) if host else self.nobody(sworm))
             return
-        node = wish(strategy, name, claim, self.candidates(sworm, without))
-        then(self.at(sworm, node) if node else self.nobody(sworm, without))
+        candidates = self.candidates(sworm, without)
+        if not candidates:
+            then(self.nobody(sworm, without))
+        elif strategy in STRATEGIES:
+            then(self.at(sworm, wish(strategy, name, claim, candidates)))
+        else:
+            asked = frozenset(candidate.node for candidate in candidates)
+            question = Question(sworm, name, claim, asked, without, fallback, then)
+            self.ask(definition, (name,), candidates, question)
+
+    def ask(
+        self, definition: Definition, names: tuple[str, ...], candidates: list[Candidate], question: Question
+    ) -> None:
+        """Ask a user's own strategy."""
+        self._number += 1
+        request = f"choose/{self._number}"
+        self.open[request] = question
+        self.context.out.append(
+            Choose(request, definition.distribution_strategy, definition.allowed_modules, names, tuple(candidates))
+        )
+
+    def on_chosen(self, event: Chosen) -> None:
+        """The strategy has answered, or could not."""
+        question = self.open.pop(event.request, None)
+        if question is None:
+            return
+        choice = self._judged(question, event)
+        if choice is None:  # its answer was right when it was asked: the nodes have changed since
+            _, name, claim, _, without, fallback, then = question
+            self.choose(question.sworm, name, claim, lambda c: then(c._replace(late=True)), without, fallback)
+        else:
+            question.then(choice._replace(late=True))
+
+    def _judged(self, question: Question, event: Chosen) -> Choice | None:
+        sworm, node = question.sworm, event.nodes[0] if len(event.nodes) == 1 else ""
+        strategy = self._definition(sworm).distribution_strategy
+        problem = event.problem
+        if not problem and node and node not in question.asked:
+            problem = f"{strategy} chose {node!r} for {question.name!r}, which is none of {listed(question.asked)}"
+        if problem:
+            return self._failed(question, problem)
+        if not node:
+            detail = f"{strategy} wants none of {listed(question.asked)} for {question.name!r}"
+            return Choice("", "no_node", detail)
+        choice = self.at(sworm, node)
+        return choice if choice.host else None
+
+    def _failed(self, question: Question, problem: str) -> Choice:
+        sworm = question.sworm
+        if self._told.get(sworm) != problem:
+            self._told[sworm] = problem
+            self.context.out.append(Report("strategy_failed", sworm, node=self.context.member.node, detail=problem))
+        if not question.fallback:
+            return Choice("", "strategy_failed", problem)
+        host = self.next_best(sworm, question.name, question.without)
+        return Choice(host) if host else self.nobody(sworm, question.without)
 
     def next_best(self, sworm: str, name: str, without: Origin) -> Origin:
         """The heaviest node for a name among those eligible, whatever the strategy; empty when there is none."""
@@ -117,3 +193,8 @@ class Choosing:
 
     def _definition(self, sworm: str) -> Definition:
         return self.context.definitions.get(sworm) or Definition(sworm)
+
+
+def listed(nodes: Iterable[str]) -> str:
+    """Nodes in words."""
+    return ", ".join(sorted(nodes))

@@ -167,6 +167,10 @@ class Arbiter:
         context, claim = self.context, pending.claim
         spec = claim.spec
         assert spec is not None
+        if choice.late and (not self._decides(slot) or context.best(*slot) is not None):
+            self._answer(pending, "retry")
+            self._release(slot)
+            return
         if not choice.host:
             self._answer(pending, "refused", problem=choice.problem, detail=choice.detail)
             self._release(slot)
@@ -186,6 +190,10 @@ class Arbiter:
 
         epoch = context.new_epoch(*slot, claim.known)
         self.supervision.launch(claim.sworm, claim.name, spec, epoch, claim.id, context.majority(), then)
+
+    def _decides(self, slot: Slot) -> bool:
+        """Whether this node decides about a name now."""
+        return self.context.member.ready and self.context.placement.arbiter(*slot) == self.context.me
 
     def _name(self, slot: Slot, pending: Pending) -> None:
         """A further name: the host of the pid writes it, by order."""
@@ -246,11 +254,15 @@ class Arbiter:
             self._move_to(slot, pending, best, self.choosing.at(claim.sworm, claim.to, best.origin))
         else:
             self.choosing.choose(
-                *slot, best.entry.claim, lambda choice: self._move_to(slot, pending, best, choice), without=best.origin
+                *slot, best.entry.claim, lambda choice: self._move_to(slot, pending, best, choice), best.origin, True
             )
 
     def _move_to(self, slot: Slot, pending: Pending, best: Located, choice: Choice) -> None:
-        if choice.host:
+        now = self.context.best(*slot) if choice.late and self._decides(slot) else None
+        if choice.late and (now is None or now.pid != best.pid):
+            self._answer(pending, "retry")
+            self._release(slot)
+        elif choice.host:
             epoch = self.context.grant_epoch(*slot)
             self._order(slot, pending, best.origin, "move", best.pid, epoch, choice.host, coming=choice.host)
         else:
@@ -404,13 +416,19 @@ class Arbiter:
         if self.estates.must_wait(slot, last):
             return None
         self.busy[slot] = deque()
-        self.choosing.choose(sworm, name, last.entry.claim, lambda choice: self._rehome(slot, last, ties, choice))
+        self.choosing.choose(
+            sworm, name, last.entry.claim, lambda choice: self._rehome(slot, last, ties, choice), fallback=True
+        )
         return context.best(sworm, name)
 
     def _rehome(self, slot: Slot, last: Located, ties: Ties | None, choice: Choice) -> None:
         """The node for a departed node's process is chosen, or there is none: then it waits for one."""
         context, entry = self.context, last.entry
         assert entry.spec is not None
+        if choice.late and not (self._decides(slot) and slot[1] in context.replica(slot[0]).orphaned):
+            self.restore_due = True
+            self._release(slot)
+            return
         if not choice.host:
             self._strand(slot, last, choice)
             self._release(slot)

@@ -26,6 +26,7 @@ from registry.core.events import (
 from registry.core.ids import Origin, Pid
 from registry.core.names import Spec
 from supervisor.core.spec import Definition
+from supervisor.core.strategies import Candidate
 
 # --------------------------------------------------------------------------------------------------------------- events
 
@@ -128,10 +129,19 @@ class StateGiven:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a user's own strategy said: a node (empty: none of them) for each name, or why it could not."""
+
+    request: str
+    nodes: tuple[str, ...] = ()
+    problem: str = ""  #: a sentence; empty: it went well
+
+
 Event = (
     LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | CordonAsked
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
-    | CheckpointTaken
+    | CheckpointTaken | Chosen
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- effects
@@ -215,6 +225,17 @@ class GiveState:
 
 
 @dataclass(frozen=True, slots=True)
+class Choose:
+    """Ask a user's own strategy where these names should go; always answered by `Chosen`, within seconds."""
+
+    request: str
+    strategy: str  #: "module:identifier"
+    allowed_modules: tuple[str, ...]  #: as in `StartWorker`
+    names: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The end of an `Asked`.
 
@@ -242,5 +263,5 @@ class Drained:
 
 Effect = (
     Send | Connect | Disconnect | Wake | StartWorker | StopWorker | OpenGate | FreezeGate | BounceGate | TakeState
-    | GiveState | TakeCheckpoint | Reply | Report | Drained
+    | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
 )  # fmt: skip

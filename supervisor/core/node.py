@@ -49,6 +49,7 @@ from supervisor.core.estates import Estates
 from supervisor.core.events import (
     Asked,
     CheckpointTaken,
+    Chosen,
     CordonAsked,
     Defined,
     DrainAsked,
@@ -104,6 +105,7 @@ class Node:
             WorkerExited: lambda e: self.supervision.exited(e.serial, e.normal, e.detail),
             StateTaken: self._state_taken,
             CheckpointTaken: lambda e: self.checkpoints.taken(e.serial, e.state, e.stateful, e.problem),
+            Chosen: self.choosing.on_chosen,
             StateGiven: lambda e: self.conflicts.state_given(e.serial, e.loser, e.problem),
             Defined: lambda e: self._definitions.define(e.definition, e.publish),
             DrainAsked: lambda e: self.drain.begin(e.deadline, e.leave),

@@ -65,7 +65,6 @@ LEAST_CHECKPOINT_MS = 100
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "restart": RESTARTS,
-    "distribution_strategy": STRATEGIES,
     "redistribution": REDISTRIBUTIONS,
     "isolation": ISOLATIONS,
 }
@@ -78,6 +77,8 @@ def check(definition: Definition) -> dict[str, str]:
         check_slug(definition.name, "sworm name")
     except BadName as error:
         wrong["name"] = str(error)
+    if definition.distribution_strategy not in STRATEGIES and (sentence := _wrong_with_strategy(definition)):
+        wrong["distribution_strategy"] = sentence
     for field, choices in _CHOICES.items():
         value = getattr(definition, field)
         if value not in choices:
@@ -103,6 +104,26 @@ def _check_checkpoints(definition: Definition) -> dict[str, str]:
     if copies and not interval:
         return {"checkpoint_interval_ms": "0 would make none of the checkpoints that checkpoint_copies asks for"}
     return {}
+
+
+def _wrong_with_strategy(definition: Definition) -> str:
+    """Why a strategy that is not built in cannot be a user's own; empty when it can."""
+    text = definition.distribution_strategy
+    if not is_target(text):
+        return f"{text!r} is not one of {', '.join(STRATEGIES)}, nor module:function of your own"
+    module = text.partition(":")[0]
+    if definition.allowed_modules and not allows(definition.allowed_modules, module):
+        allowed = ", ".join(map(str, definition.allowed_modules))
+        return f"{text!r}: module {module} is not among allowed_modules: {allowed}"
+    return ""
+
+
+def is_target(text: object) -> bool:
+    """Whether a value has the form "module:identifier"."""
+    if not isinstance(text, str):
+        return False
+    module, colon, identifier = text.partition(":")
+    return bool(colon) and identifier.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def definition_of(fields: Iterable[Any]) -> Definition:

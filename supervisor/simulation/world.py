@@ -30,7 +30,7 @@ from registry.core.member import MemberConfig, next_origin
 from registry.core.membership import PRESETS, Timing
 from registry.steady import SteadyClock
 from supervisor.core.context import NodeConfig
-from supervisor.core.events import Asked, Drained, Effect, Reply
+from supervisor.core.events import Asked, Choose, Chosen, Drained, Effect, Reply
 from supervisor.core.node import Node
 from supervisor.simulation.ledger import Ledger
 from supervisor.simulation.workers import Plan, Workers
@@ -95,6 +95,7 @@ class World:
         self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
         self.watchers: list[Callable[[Host, list[Effect]], None]] = []
+        self.strategy: Callable[[Choose], Chosen] = lambda question: Chosen(question.request, (), "there is none")
         self.steps = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
@@ -292,6 +293,8 @@ class World:
                 self.reports.append((self.now, effect))
             case Drained():
                 host.drained = effect
+            case Choose():
+                self.at(self.delay(), lambda: self.step(host, self.strategy(effect)))
             case _:
                 host.workers.carry_out(effect)
 

@@ -16,6 +16,7 @@ from registry.core.ids import Pid
 from supervisor.core import events
 from supervisor.core.events import (
     CheckpointTaken,
+    Chosen,
     StartWorker,
     StateGiven,
     StateTaken,
@@ -31,16 +32,17 @@ from supervisor.workers.launch import Launcher
 from supervisor.workers.objects import ObjectExecutor
 from supervisor.workers.processes import ProcessExecutor
 from supervisor.workers.protocol import LATER, Executor, Letter
+from supervisor.workers.strategist import Strategist
 from supervisor.workers.tasks import TaskExecutor
 from supervisor.workers.values import unpack_arguments
 
 #: Seconds for a worker's `init` and `end_handoff`, or for a child to come up; then it counts as failed.
 START_TIMEOUT = 30.0
 
-WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven | CheckpointTaken
+WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven | CheckpointTaken | Chosen
 WorkerEffect = (
     events.StartWorker | events.StopWorker | events.OpenGate | events.FreezeGate | events.BounceGate | events.TakeState
-    | events.GiveState | events.TakeCheckpoint
+    | events.GiveState | events.Choose | events.TakeCheckpoint
 )  # fmt: skip
 
 
@@ -77,8 +79,8 @@ class Unfit(Executor):
 class Workers:
     """The workers of one agent.
 
-    `emit` is called on the loop with `WorkerStarted`, `WorkerFailed`, `WorkerExited`, `StateTaken` or `StateGiven`,
-    often from within the verb that caused it; it may call back into `Workers`. `allowed` is the agent's list of module
+    `emit` is called on the loop with a `WorkerEvent`, often from within the verb that caused it; it may call back into
+    `Workers`. `allowed` is the agent's list of module
     prefixes (`SWORM_ALLOWED_MODULES`).
     """
 
@@ -98,6 +100,7 @@ class Workers:
         self.context = contextvars.Context()
         self.loader = target.Loader(loop, import_timeout)
         self.launcher = Launcher(loop)
+        self.strategist = Strategist(loop, self.launcher, emit, self.allowed)
         self.running: dict[int, Executor] = {}
         self.starting: dict[int, asyncio.TimerHandle | None] = {}  #: those whose start did not come back at once
         self.empty: asyncio.Future[None] | None = None  #: done once nothing runs, for who is leaving
@@ -123,6 +126,8 @@ class Workers:
                 self.take_checkpoint(serial, timeout)
             case events.GiveState(serial, loser, state):
                 self.give_state(serial, loser, state)
+            case events.Choose():
+                self.strategist.choose(effect)
 
     # --------------------------------------------------------------------------------------------------------- start
 
@@ -317,6 +322,7 @@ class Workers:
             self.stop(serial, reason)
         if self.running:
             await asyncio.wait({self.empty}, timeout=timeout)
+        await self.strategist.close(timeout)
 
     # ------------------------------------------------------------------------------------------------------ messages
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from supervisor.core.spec import allows
+from supervisor.core.spec import allows, is_target
 from supervisor.errors import StartError, SwormError, TargetNotAllowed, TargetNotFound, described
 from supervisor.workers.base import Worker
 
@@ -33,9 +33,9 @@ class Target(NamedTuple):
 
 def parse(text: str) -> Target:
     """Take a target apart. Raises `TargetNotFound` for anything but `module:identifier`."""
-    module, colon, identifier = text.partition(":")
-    if not colon or not identifier.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+    if not is_target(text):
         raise TargetNotFound(f'{text!r} is not of the form "module:identifier"')
+    module, _, identifier = text.partition(":")
     return Target(module, identifier)
 
 

@@ -34,6 +34,8 @@ from supervisor.core.events import (
     Asked,
     BounceGate,
     CheckpointTaken,
+    Choose,
+    Chosen,
     CordonAsked,
     Defined,
     DrainAsked,
@@ -216,6 +218,8 @@ class Cluster:
             case Drained(left_behind):
                 names = ", ".join(process for _, process in left_behind)
                 self.log.append(f"{name}: drained" + (f", leaving {names}" if names else ""))
+            case Choose():
+                self._answer(name, "Choose", self._chosen(effect))
             case _:
                 self._command(name, running, effect)
 
@@ -274,6 +278,19 @@ class Cluster:
 
     def _state_of(self, worker: Worker) -> bytes:
         return str(worker.value).encode().rjust(self.ballast)
+
+    def _chosen(self, question: Choose) -> Chosen:
+        """What the strategies of these tests say: the last node, one that is none, none, or nothing for an error."""
+        nodes = sorted(candidate.node for candidate in question.candidates)
+        match question.strategy:
+            case "own:last":
+                return Chosen(question.request, tuple(nodes[-1] for _ in question.names))
+            case "own:nowhere":
+                return Chosen(question.request, tuple("n99" for _ in question.names))
+            case "own:none":
+                return Chosen(question.request, tuple("" for _ in question.names))
+            case _:
+                return Chosen(question.request, (), f"{question.strategy} raised ValueError: no")
 
     def _started(self, worker: Worker) -> Any:
         start = worker.start

@@ -54,6 +54,7 @@ def test_a_definition_is_written_the_one_way(admin: Client) -> None:
         ("max_seconds", 0, "is not a number from"),
         ("sync_interval_ms", 1, "is not a number from"),
         ("allowed_modules", "a-b", "is not the name of a module"),
+        ("distribution_strategy", "sideways", "nor module:function"),
         ("constraints", '{"zone": 1}', "zone: 1 must be"),
         ("constraints", "[]", "must be an object of labels"),
         ("constraints", "{zone", "Enter a valid JSON"),

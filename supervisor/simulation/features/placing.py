@@ -10,27 +10,47 @@ from registry.core.frozen import frozen
 from registry.core.ids import Origin
 from registry.core.messages import DIRECTORY
 from supervisor.core.constraints import eligible, of_definition
-from supervisor.core.events import Effect, StartWorker
+from supervisor.core.events import Choose, Chosen, Effect, StartWorker
 from supervisor.core.spec import STRATEGIES
-from supervisor.simulation.feature import Feature, Settings
+from supervisor.simulation.feature import Action, Feature, Settings
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.world import Host
+
+#: A strategy that is not built in: `Placing.choose`.
+OWN = "own:letters"
 
 
 class Placing(Feature):
     """Strategies and constraints."""
 
     name = "placing"
+    chance: random.Random
+    gentle: bool
 
     def draw(self, chance: random.Random, settings: Settings) -> None:
         """Half of the seeds make no demands on labels, some make ones that not every node meets."""
         draw = chance.random()
         zone: Any = {} if draw < 0.5 else {"zone": "a"} if draw < 0.75 else {"zone": ["a", "b"]}
         settings.definition = settings.definition._replace(
-            distribution_strategy=chance.choice(STRATEGIES), constraints=frozen(zone)
+            distribution_strategy=chance.choice([*STRATEGIES, OWN]), constraints=frozen(zone)
         )
+        self.chance, self.gentle = chance, settings.gentle
         settings.labels = {name: {"zone": chance.choice("ab")} for name in settings.nodes}
         settings.capacities = {name: chance.choice([0.5, 1.0, 3.0]) for name in settings.nodes}
+
+    def actions(self) -> list[Action]:
+        """None; but here the world is there, and learns what the strategy says."""
+        self.run.world.strategy = self.choose
+        return []
+
+    def choose(self, question: Choose) -> Chosen:
+        """A user's own strategy: names go by their last letter; in rough seeds it fails now and then, or lies."""
+        if not self.gentle and self.chance.random() < 0.1:
+            nodes: tuple[str, ...] = self.chance.choice([(), ("n99",), ("",)])
+            return Chosen(question.request, nodes, "" if nodes else "planned")
+        count = len(question.candidates)
+        found = (question.candidates[ord(name[-1]) % count].node for name in question.names)
+        return Chosen(question.request, tuple(found))
 
     def stepped(self, host: Host, effects: list[Effect]) -> None:
         """Whatever starts may start there."""

@@ -60,13 +60,21 @@ def test_a_field_that_no_node_could_obey_is_refused(ask: Asking, field: str, val
     assert not Sworm.objects.exists()
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "uniform_random", "least_loaded"])
+@pytest.mark.parametrize("strategy", ["uniform", "uniform_random", "least_loaded", "chat.placing:near"])
 def test_placement_is_told_as_it_was_given(ask: Asking, strategy: str) -> None:
     constraints = {"zone": ["a", "b"], "disk": {"not": "slow"}, "gpu": True}
     made = ask.post("/sworms", {"name": "rooms", "distribution_strategy": strategy, "constraints": constraints})
     assert (made.status, made.body["distribution_strategy"], made.body["constraints"]) == (201, strategy, constraints)
     assert written(definitions.definition_of(Sworm.objects.get()).constraints) == constraints
     assert ask.patch("/sworms/rooms", {"constraints": {}}, If_Match="*").body["constraints"] == {}
+
+
+def test_a_strategy_of_ones_own_must_be_allowed(ask: Asking) -> None:
+    body = {"name": "rooms", "distribution_strategy": "chat:near", "allowed_modules": ["games"]}
+    answer = ask.post("/sworms", body)
+    assert (answer.status, answer.fields) == (422, ["distribution_strategy"])
+    assert "module chat is not among allowed_modules: games" in answer.body["detail"]
+    assert ask.post("/sworms", {**body, "allowed_modules": ["games", "chat"]}).status == 201
 
 
 def test_a_bad_constraint_is_explained(ask: Asking) -> None:

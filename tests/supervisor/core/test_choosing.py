@@ -336,3 +336,83 @@ def test_a_registration_costs_the_same_however_many_are_registered() -> None:
     for running in cluster.nodes.values():
         replica = running.node.member.replica(ROOMS)
         assert running.node.member.repair.processes == Counter(found.origin for found in replica.index.values())
+
+
+# ------------------------------------------------------------------------------------------------ a strategy of its own
+
+
+def test_a_users_own_strategy_is_asked_and_obeyed() -> None:
+    cluster = started(zones(n1="a", n2="b", n3="a"), distribution_strategy="own:last", constraints={"zone": "a"})
+    for number in range(6):
+        cluster.do("n1", "register", f"p{number}")
+    assert hosts(cluster) == {"n3": 6}
+    assert host_of(cluster.do("n1", "move", "p0")) == "n1"
+    cluster.crash("n3")
+    cluster.pass_time(3)
+    assert hosts(cluster) == {"n1": 6}
+    assert cluster.check_once() == 6
+
+
+@pytest.mark.parametrize(
+    ("strategy", "problem", "detail"),
+    [
+        ("own:bad", "strategy_failed", "own:bad raised ValueError: no"),
+        ("own:nowhere", "strategy_failed", "own:nowhere chose 'n99' for 'p0', which is none of n1, n2"),
+        ("own:none", "no_node", "own:none wants none of n1, n2 for 'p0'"),
+    ],
+)
+def test_a_bad_strategy_is_an_error_for_who_registers(strategy: str, problem: str, detail: str) -> None:
+    cluster = started({"n1": {}, "n2": {}}, distribution_strategy=strategy)
+    reply = cluster.do("n1", "register", "p0")
+    assert (reply.result, reply.problem, reply.detail) == ("refused", problem, detail)
+    assert cluster.check_once() == 0
+    assert sum("strategy_failed" in line for line in cluster.log if "r1" not in line) == (problem == "strategy_failed")
+
+
+@pytest.mark.parametrize("strategy", ["own:bad", "own:nowhere"])
+def test_what_runs_goes_somewhere_though_the_strategy_fails(strategy: str) -> None:
+    cluster = started(zones(n1="a", n2="b", n3="b"), constraints={"zone": "b"}, handoff=True)
+    for number in range(6):
+        cluster.do("n1", "register", f"p{number}")
+    cluster.define("n1", distribution_strategy=strategy)
+    cluster.settle()
+    cluster.drain("n2")
+    cluster.pass_time(2)
+    assert hosts(cluster) == {"n3": 6}
+    cluster.crash("n2")
+    cluster.crash("n3")
+    cluster.start("n4", config=lambda config: replace(config, labels={"zone": "b"}))
+    cluster.pass_time(3)
+    assert hosts(cluster) == {"n4": 6}
+    assert cluster.check_once() == 6
+
+
+def test_a_strategy_that_answers_late_finds_another_view() -> None:
+    cluster = started({"n1": {}, "n2": {}, "n3": {}}, distribution_strategy="own:last")
+    names = [f"p{n}" for n in range(9)]
+    cluster.held.add("Choose")
+    requests = [cluster.ask("n2", "register", name, wait=30.0) for name in names]
+    cluster.settle()
+    cluster.crash("n3")
+    cluster.pass_time(2)
+    cluster.held.clear()
+    cluster.pass_time(2)
+    assert {cluster.replies[request].result for request in requests} == {"started"}
+    assert hosts(cluster) == {"n2": 9}
+    assert cluster.check_once() == 9
+    assert all(not running.node.choosing.open for running in cluster.nodes.values())
+
+
+def test_a_node_that_dies_while_the_strategy_thinks_of_it_gets_nothing() -> None:
+    cluster = started({"n1": {}, "n2": {}, "n3": {}}, distribution_strategy="own:last")
+    for number in range(6):
+        cluster.do("n1", "register", f"p{number}")
+    cluster.held.add("Choose")
+    cluster.crash("n3")
+    cluster.pass_time(2)
+    cluster.crash("n2")
+    cluster.pass_time(2)
+    cluster.held.clear()
+    cluster.pass_time(2)
+    assert hosts(cluster) == {"n1": 6}
+    assert cluster.check_once() == 6

@@ -37,6 +37,21 @@ def test_what_cannot_be_obeyed_is_named(field: str, value: Any) -> None:
     assert (repr(value) if field != "constraints" else "zone: 1") in wrong[field]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "allowed", "wrong"),
+    [
+        ("chat.placing:near", (), ""), ("chat.placing:near", ("chat",), ""), ("placing:near", ("placing",), ""),
+        ("chat:near", ("games",), "module chat is not among allowed_modules: games"),
+        ("chat.placing", (), "nor module:function"), ("chat:a.b", (), "nor module:function"),
+        (":near", (), "nor module:function"), ("chat:", (), "nor module:function"), (7, (), "nor module:function"),
+    ],
+)  # fmt: skip
+def test_a_strategy_of_ones_own_is_a_function_of_an_allowed_module(strategy: Any, allowed: Any, wrong: str) -> None:
+    found = check(Definition("rooms", distribution_strategy=strategy, allowed_modules=allowed))
+    assert wrong in found.pop("distribution_strategy", "")
+    assert found == {}
+
+
 @pytest.mark.parametrize("field", BOUNDS)
 def test_bounds_are_inclusive(field: str) -> None:
     for bound in BOUNDS[field]:
