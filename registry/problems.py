@@ -40,7 +40,11 @@ CODES: dict[str, tuple[int, str, str]] = {
     "has_processes": (409, "Still has processes", "A sworm with processes cannot be deleted."),
     "not_ended": (409, "Not over yet", "Only a node that left or died can be forgotten."),
     "ended": (409, "Already over", "The operation has ended and cannot be cancelled."),
-    "not_cancellable": (409, "Cannot be cancelled", "A node that drains leaves; that cannot be called back."),
+    "not_cancellable": (
+        409,
+        "Cannot be cancelled",
+        "It is at its end, or its node was told to end.",
+    ),
     "in_progress": (409, "Still being answered", "The first request with this Idempotency-Key is not answered yet."),
     "compacted": (410, "No longer kept", "What is asked for lies before the history that is kept."),
     "precondition_failed": (412, "Changed meanwhile", "If-Match names another revision than the present one."),

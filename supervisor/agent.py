@@ -184,6 +184,7 @@ class Agent:
                 await shell.stop_workers("shutdown")
                 return 0
             logger.info("%s drains: %d processes leave", shell.origin, shell.node.process_count)
+            shell.told_to_end = True
             shell.drain(self._config.drain_deadline, leave=True)
 
     async def _next_wish(self, shell: Shell) -> Wish | None:

@@ -54,6 +54,10 @@ class Owner(Protocol):
     def on_workers(self, coroutine: Callable[[Any], Coroutine[Any, Any, Any]]) -> Coroutine[Any, Any, Any]:
         """Run `coroutine(router)` on the workers' loop; awaited on the node's."""
 
+    def cancel_drain(self) -> bool:
+        """End an operator's drain; False: there is none that could be ended any more."""
+        ...
+
     def drain(self, seconds: float, leave: bool) -> None:
         """Begin to empty this node."""
 
@@ -83,6 +87,7 @@ class Incoming:
             "get": self._get,
             "list": self._list,
             "drain": self._drain,
+            "cancel_drain": self._cancel_drain,
             "cordon": lambda command: self._cordon(command, on=True),
             "uncordon": lambda command: self._cordon(command, on=False),
             "define": lambda command: command.done({"revision": command.revision}),
@@ -284,6 +289,13 @@ class Incoming:
             raise BadCommand("deadline_s must be a number of seconds above 0, at most 86400")
         self._owner.drain(float(seconds), bool(command.fields.get("leave", True)))
         command.done({"processes": self._owner.node.process_count})
+
+    def _cancel_drain(self, command: Command) -> None:
+        if self._owner.cancel_drain():
+            command.done({"processes": self._owner.node.process_count})
+        else:
+            detail = f"{self._node_name} is not being drained by an operator, or leaves already"
+            command.refuse("not_cancellable", detail)
 
     def _cordon(self, command: Command, *, on: bool) -> None:
         self._owner.enter(CordonAsked(on))

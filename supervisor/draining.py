@@ -1,8 +1,9 @@
-"""Emptying a node: the preview, and the operation.
+"""Emptying a node: the operation. Its preview is `supervisor.drain_plan`.
 
 Law: the node itself does the work; here it is asked once for each taking up, and watched. A drain has succeeded when
-its node left and nothing of that incarnation is registered any more; otherwise it failed, and says what stayed behind.
-A node that came back under a new incarnation has nothing to do with it.
+its node said itself that everything was handed over, left, and nothing of that incarnation is registered any more;
+otherwise it failed, and names what went on without its state. Who wants no more of it is obeyed as long as the node
+has not begun to leave. A node that came back under a new incarnation has nothing to do with it.
 """
 
 from __future__ import annotations
@@ -11,45 +12,31 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from registry.core.ids import origin_of
-from registry.models import Node, Process
+from registry.models import Event, Node, Process
 from registry.problems import Problem, problem_of
 from supervisor import commands, operations
 from supervisor.client import Asked
 from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Rules, Step
-from supervisor.fitness import takers
-from supervisor.models import FAILED, OPEN_STATES, SUCCEEDED, Operation
+from supervisor.core.operation import FAILED as STEP_FAILED
+from supervisor.models import CANCELLED, FAILED, OPEN_STATES, SUCCEEDED, Operation
 from supervisor.operations import Move, Term
 
 KIND = "drain"
+#: What a node says of each process that it could not hand over.
+LEFT_BEHIND = "left_behind"
 #: Seconds beyond the drain's own deadline until its node must have left.
 PATIENCE = 20.0
 #: Seconds between two looks at what the node still runs: it may run thousands.
 LOOK = 0.25
+#: Seconds from the leave of a node until its last word must be there: it comes another way than the rows.
+SAY_WITHIN = 10.0
 #: Seconds until a node that did not answer is asked again.
 ASK_AGAIN = 1.0
-
-
-def moves(name: str) -> list[dict[str, Any]]:
-    """What a drain of this node would move."""
-    node = commands.node_named(name)
-    rows = list(_of(name, node.incarnation).order_by("sworm", "name").values_list("sworm", "name"))
-    homes = {sworm: bool(takers(sworm) - {name}) for sworm in {sworm for sworm, _ in rows}}
-    return [
-        {
-            "sworm": sworm,
-            "name": process,
-            "from": name,
-            "to": None,
-            "problem": None if homes[sworm] else "no other node could take it",
-        }
-        for sworm, process in rows
-    ]
 
 
 def begin(name: str, deadline_s: float, requested_by: str, reason: str) -> Operation:
@@ -80,6 +67,9 @@ class Drain:
         self._asked = False
         self._refusal: Problem | None = None
         self._look_at = 0.0
+        self._left_at = 0.0
+        self._cancelling = False
+        self._cancelled: bool | None = None  #: what the node said about it
         self.ended: End | None = None
 
     def turn(self, row: Operation) -> bool:
@@ -89,12 +79,18 @@ class Drain:
         there = node if node is not None and node.incarnation == self._incarnation else None
         if there is not None and there.status in ("alive", "suspect") and not self._asked and now >= self._ask_at:
             self._ask(now)
-        if now < self._look_at and there is not None and there.status != "left":
+        if row.cancelled_by and not self._cancelling and self._asked and there is not None:
+            self._cancelling = True
+            self.operation.steps.append(operations.note(f"{row.cancelled_by} wants no more of it"))
+            self._pool.submit(self._send_cancel)
+        if now < self._look_at and self._cancelled is None and there is not None and there.status != "left":
             return True
         self._look_at = now + LOOK
         left = list(_of(self._node, self._incarnation).values_list("sworm", "name"))
         changed = self._gone_from({*left})
         self.ended = self._end(there, left, now)
+        if self.ended is not None and self.ended.code == LEFT_BEHIND:
+            changed += self._without_state(now)
         done = self.operation.total - len(self._open)
         return (not changed and self.ended is None) or operations.store(
             self.operation, self._term, changed, done, self.ended
@@ -106,15 +102,47 @@ class Drain:
         where = _where(away)
         return [_ended(step, where.get((step.sworm, step.name)), time.time()) for step in away]
 
+    def _without_state(self, now: float) -> list[Step]:
+        """The steps of what the node itself named as not handed over, whatever they looked like before."""
+        lost = self._left_behind()
+        steps = [step for step in operations.stored_steps(self.operation) if (step.sworm, step.name) in lost]
+        detail = "it could not be handed over and went on without its state"
+        return [replace(step, state=STEP_FAILED, ended_at=now, code=LEFT_BEHIND, detail=detail) for step in steps]
+
+    def _said(self, kind: str) -> QuerySet[Event]:
+        """What the draining incarnation said of itself."""
+        return Event.objects.filter(node=self._node, kind=kind, pid=origin_of(self._node, self._incarnation))
+
+    def _left_behind(self) -> set[tuple[str, str]]:
+        return {*self._said(LEFT_BEHIND).values_list("sworm", "name")}
+
     def _end(self, node: Node | None, left: list[tuple[str, str]], now: float) -> End | None:
-        if (node is None or node.status == "left") and not left:
-            return End(SUCCEEDED, "", f"{self._node} left without a process")
-        if node is None or node.status == "dead":
+        if self._cancelled:
+            return End(CANCELLED, "", f"{self._node} takes processes again; what it still ran stays there")
+        over = node is None or node.status == "left"
+        if over and not left:
+            return self._last_word(now)
+        if not over and node is not None and node.status == "dead":
             return End(FAILED, "refused", f"{self._node} died while it drained; {len(left)} processes had not moved")
         if self._refusal is not None:
             return End(FAILED, self._refusal.code, self._refusal.detail)
         if now > float(self.operation.params["deadline"]) + PATIENCE:
             return End(FAILED, "no_answer", f"{self._node} has not left in time; {len(left)} processes had not moved")
+        return None
+
+    def _last_word(self, now: float) -> End | None:
+        """The node is gone and nothing of it is registered: how that came about, it said itself."""
+        self._left_at = self._left_at or now
+        self._look_at = 0.0
+        if self._said("drain_ended").exists():
+            lost = len(self._left_behind())
+            if not lost:
+                return End(SUCCEEDED, "", f"{self._node} left without a process")
+            return End(
+                FAILED, "left_behind", f"{lost} processes could not be handed over and start without their state"
+            )
+        if now > self._left_at + SAY_WITHIN:
+            return End(FAILED, "no_answer", f"{self._node} is gone and did not say that everything was handed over")
         return None
 
     def _ask(self, now: float) -> None:
@@ -134,6 +162,21 @@ class Drain:
                 self._ask_at, self._asked = time.time() + ASK_AGAIN, False
             else:
                 self._refusal = problem
+        finally:
+            self._wake()
+            connection.close()
+
+    def _send_cancel(self) -> None:
+        try:
+            asked = Asked(self._node, self._incarnation)
+            answer = commands.ask([asked], "cancel_drain", None, deadline=time.time() + commands.SHORT)
+            commands.certain(answer)
+        except Exception as error:  # noqa: BLE001 - as above
+            problem = problem_of(error)
+            self._cancelled = False
+            self._cancelling = problem.code not in AGAIN
+        else:
+            self._cancelled = True
         finally:
             self._wake()
             connection.close()

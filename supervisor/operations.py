@@ -89,8 +89,6 @@ def begin(
 
 def cancel(operation: Operation, who: str) -> Operation:
     """Begin nothing more of an operation; what is under way finishes. A problem when it has ended."""
-    if operation.kind == "drain" and operation.state == RUNNING:
-        raise Problem("not_cancellable", f"{operation.node} drains, and leaves when it is empty")
     ended = {"state": CANCELLED, "ended_at": timezone.now(), "cancelled_by": who}
     steps = [*operation.steps, note(f"cancelled by {who} before it began")]
     if not Operation.objects.filter(pk=operation.pk, state=PENDING).update(**ended, steps=steps):

@@ -28,7 +28,7 @@ from registry.steady import SteadyClock
 from supervisor.backend import use_backend
 from supervisor.calls import Router
 from supervisor.config import AgentConfig
-from supervisor.core.events import DrainAsked, Drained, Reply
+from supervisor.core.events import DrainAsked, DrainCancelled, Drained, Reply
 from supervisor.core.node import MemberConfig, Node, NodeConfig
 from supervisor.local import LocalBackend
 from supervisor.mailbox import Mailbox
@@ -84,6 +84,7 @@ class Shell:
         self.origin: Origin = origin_of(config.name, incarnation)
         self.side = Side()
         self.left_behind: tuple[tuple[str, str], ...] = ()
+        self.told_to_end = False  #: by a signal: no operator's word is above that
         self.leaving = False  #: a drain that ends in leaving was asked for
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._report = report
@@ -135,6 +136,19 @@ class Shell:
         """Hand every process over; `ended` is done once that, and leaving, is told to the others."""
         self.leaving = self.leaving or leave
         self.enter(DrainAsked(self.clock() + seconds, leave))
+
+    def cancel_drain(self) -> bool:
+        """End an operator's drain; False: there is none, or it is too late for that, or the agent itself was told to
+        end.
+        """
+        if self.told_to_end or not self._is_draining():
+            return False
+        self.enter(DrainCancelled())
+        self.leaving = self.leaving and self._is_draining()
+        return not self._is_draining()
+
+    def _is_draining(self) -> bool:
+        return self.node.context.draining
 
     async def stop_workers(self, reason: str) -> None:
         """End every worker where it is, and obey no further wish for workers."""

@@ -21,7 +21,7 @@ from registry.models.observed import NODE_ENDED, NODE_STATUSES
 from registry.observed import observer_writes
 from registry.problems import Problem
 from registry.scopes import NODE_DRAIN, READ
-from supervisor import commands, draining, operations
+from supervisor import commands, drain_plan, draining, operations
 from supervisor.api import bodies
 from supervisor.client import Asked
 
@@ -135,7 +135,7 @@ class DrainNode(Endpoint):
         commands.node_named(node)
         body = read(request, bodies.Drain, optional=True)
         if body.dry_run:
-            return json({"moves": draining.moves(node)})
+            return json({"moves": drain_plan.moves(node)})
         operation = draining.begin(node, body.deadline_s, self.principal.actor, self.reason(body))
         self.audit("node.drain", node, operation.reason, operation=str(operation.id))
         return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")

@@ -150,7 +150,7 @@ class CancelOperation(Endpoint):
         "Cancel an operation",
         body=Mutation,
         answers={200: "Operation"},
-        problems=["unknown_operation", "not_cancellable", "ended"],
+        problems=["unknown_operation", "ended"],
     )
     def post(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
         """Begin nothing more of it; what is under way finishes, and its end is told by GET."""

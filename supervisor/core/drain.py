@@ -8,6 +8,7 @@ state.
 from __future__ import annotations
 
 from registry.core.directory import CORDONED, DRAINING, JOINING, LEFT, UP
+from registry.core.events import Report
 from registry.core.messages import DIRECTORY
 from supervisor.core.asks import Asks
 from supervisor.core.context import Context
@@ -17,6 +18,9 @@ from supervisor.core.process import MOVED_PHASE, PREPARED, PREPARING, STOPPING, 
 
 #: Seconds between two attempts for a process that could not move.
 RETRY = 0.1
+
+#: Seconds for which a node that sees nobody, but knows of nodes that may only be cut off, goes on hoping for them.
+HOPE = 10.0
 
 #: Seconds that workers get to end, and the others to hear of the leave, after everything else is done.
 GRACE = 2.0
@@ -40,9 +44,13 @@ class Drain:
         self._gave_up = False
         self._leave_version = 0
         self._leave_by = 0.0
+        self._begun = 0.0
 
     def begin(self, deadline: float, leave: bool) -> None:
         """Start, or change the deadline of a drain under way; once it is to leave, it leaves."""
+        if not self.context.draining:
+            self._begun = self.context.now
+            self.handoffs.without_state.clear()
         self.context.draining = self.due = True
         self.leave = leave or (self.leave and self.deadline > 0)
         self.deadline = deadline
@@ -50,7 +58,18 @@ class Drain:
         self.retry.clear()
         self.context.member.set_status(DRAINING)
         self.handoffs.receiving.refuse_all()
-        self.handoffs.without_state.clear()
+
+    def cancel(self) -> None:
+        """Take processes again, and move no more: what is under way ends as it does. Too late once it stops what is
+        left, or has left; a drain that only emptied the node is ended by taking off the cordon.
+        """
+        if self.context.draining and not self._gave_up and not self._leave_version and not self.said:
+            self.context.draining = False
+            self.deadline = 0.0
+            self.retry.clear()
+            self.context.member.set_status(UP)
+            me, detail = self.context.me, f"{len(self.context.hosted)} processes stay"
+            self.context.out.append(Report("drain_cancelled", pid=me, node=self.context.member.node, detail=detail))
 
     def cordon(self, on: bool) -> None:
         """Take no new processes, or take them again; also ends the state in which a drain left the node."""
@@ -80,8 +99,11 @@ class Drain:
             self._move_some(here)
 
     def _alone(self) -> bool:
-        """Nobody takes anything over, and nobody is about to."""
+        """Nobody takes anything over, nobody is about to, and nobody who is only cut off comes back soon."""
         member = self.context.member
+        cut_off = any(member.has_not_left(origin) for origin in member.dead)
+        if cut_off and self.context.now < self._begun + HOPE:
+            return False
         coming = any(other.record.status == JOINING and other.state == "alive" for other in member.members())
         return member.ready and not coming and not any(o != self.context.me for o, _ in member.view.hosts)
 
@@ -166,5 +188,15 @@ class Drain:
     def _say(self) -> None:
         if not self.said:
             self.said = True
-            lost = {*self.left_behind, *self.handoffs.without_state}
-            self.context.out.append(Drained(tuple(sorted(lost))))
+            lost = tuple(sorted({*self.left_behind, *self.handoffs.without_state}))
+            self._tell(lost)
+            self.context.out.append(Drained(lost))
+
+    def _tell(self, lost: tuple[tuple[str, str], ...]) -> None:
+        """Name what was left behind, one by one, and say last that this node is done."""
+        me, node = self.context.me, self.context.member.node
+        for sworm, name in lost:
+            detail = f"{node} was drained and could not hand over its state"
+            self.context.out.append(Report("left_behind", sworm, name, me, node, detail))
+        detail = f"{len(lost)} processes could not be handed over" if lost else "everything was handed over"
+        self.context.out.append(Report("drain_ended", pid=me, node=node, detail=detail))

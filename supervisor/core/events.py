@@ -69,6 +69,11 @@ class DrainAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainCancelled:
+    """End a drain that has not come to its end: the node takes processes again."""
+
+
+@dataclass(frozen=True, slots=True)
 class CordonAsked:
     """Take no new processes (or, with `on` false, take them again)."""
 
@@ -139,7 +144,8 @@ class Chosen:
 
 
 Event = (
-    LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | CordonAsked
+    LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | DrainCancelled
+    | CordonAsked
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
     | CheckpointTaken | Chosen
 )  # fmt: skip

@@ -39,6 +39,7 @@ from supervisor.core.events import (
     CordonAsked,
     Defined,
     DrainAsked,
+    DrainCancelled,
     Drained,
     FreezeGate,
     GiveState,
@@ -107,6 +108,7 @@ class Cluster:
         self.skews: dict[str, float] = {}
         self.begun = 0  #: incarnations
         self.requests = 0
+        self.stateless: set[str] = set()  #: processes whose state cannot be had
         self.ballast = 0  #: bytes by which states are larger than their numbers
 
     # -------------------------------------------------------------------------------------------------------- nodes
@@ -268,13 +270,18 @@ class Cluster:
                 self.log.append(f"{name}: stops {worker.start.name} {worker.start.pid} ({reason})")
                 self._answer(name, "Stop", WorkerExited(serial, True))
             case TakeState(serial):
-                self._answer(name, "TakeState", StateTaken(serial, self._state_of(worker), True))
+                self._answer(name, "TakeState", self._taken(serial, worker))
             case TakeCheckpoint(serial):
                 self.give(name, CheckpointTaken(serial, self._state_of(worker), True))
             case GiveState(serial, loser, state):
                 worker.value += int(state)
                 self.log.append(f"{name}: {worker.start.name} takes {int(state)} from {loser}")
                 self._answer(name, "GiveState", StateGiven(serial, loser))
+
+    def _taken(self, serial: int, worker: Worker) -> StateTaken:
+        if worker.start.name in self.stateless:
+            return StateTaken(serial, b"", False, "the state is too large")
+        return StateTaken(serial, self._state_of(worker), True)
 
     def _state_of(self, worker: Worker) -> bytes:
         return str(worker.value).encode().rjust(self.ballast)
@@ -364,6 +371,10 @@ class Cluster:
     def drain(self, name: str, wait: float = 30.0, leave: bool = True) -> None:
         """An operator wants a node empty."""
         self.give(name, DrainAsked(self.now + self.nodes[name].skew + wait, leave))
+
+    def cancel_drain(self, name: str) -> None:
+        """The operator has thought again."""
+        self.give(name, DrainCancelled())
 
     def cordon(self, name: str, on: bool = True) -> None:
         """An operator wants a node to take nothing new."""

@@ -48,6 +48,7 @@ class Scenario:
             "drop": lambda *kinds: self.cluster.dropped.update(kinds),
             "pass": lambda *kinds: self.cluster.dropped.difference_update(kinds or set(self.cluster.dropped)),
             "drain": lambda name, wait="30", stay="": self.cluster.drain(name, float(wait), not stay),
+            "cancel-drain": self.cluster.cancel_drain,
             "cordon": self.cluster.cordon,
             "uncordon": lambda name: self.cluster.cordon(name, False),
             "pause": self.cluster.pause,

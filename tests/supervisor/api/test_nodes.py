@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
 from registry.api import answers
-from registry.models import AuditEntry, Node
+from registry.models import AuditEntry, Node, Sworm
 from tests.asking import Asking, asking
 from tests.supervisor.agents import Agent, add_node, add_process, observer_writes
 
@@ -57,13 +58,36 @@ def test_a_node_that_is_not_there_cannot_obey(ask: Asking) -> None:
 
 def test_a_drain_shown_beforehand_changes_nothing(ask: Asking, agent: Agent) -> None:
     add_process("rooms", "lobby", pid=f"{agent.origin}.1")
-    moves = ask.post("/nodes/n1/drain", {"dry_run": True})
-    assert moves.body["moves"] == [
-        {"sworm": "rooms", "name": "lobby", "from": "n1", "to": None, "problem": "no other node could take it"}
-    ]
+    (move,) = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    assert (move["sworm"], move["name"], move["from"], move["to"]) == ("rooms", "lobby", "n1", None)
+    assert move["problem"] == "no other node that is up and takes processes hosts rooms"
     add_node("n2")
-    assert ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"][0]["problem"] is None
+    add_node("n3", cordoned=True)
+    (move,) = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    assert (move["to"], move["problem"]) == ("n2", None)
     assert agent.seen == []
+
+
+def test_a_preview_names_where_each_goes_and_why_one_cannot(ask: Asking, agent: Agent, rooms: str) -> None:
+    for number in range(6):
+        add_process("rooms", f"r{number}", pid=f"{agent.origin}.{number + 1}")
+    add_node("n2", processes=0)
+    add_node("n3", processes=0)
+    add_node("n4", sworms=["chat"])
+    Sworm.objects.filter(name="rooms").update(distribution_strategy="least_loaded", handoff=False)
+    moves = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    assert Counter(move["to"] for move in moves) == {"n2": 3, "n3": 3}
+    assert {move["why"] for move in moves} == {"it starts afresh there: rooms does not hand off"}
+    Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform_random", handoff=True)
+    (why,) = {move["why"] for move in ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]}
+    assert why == "uniform_random chooses its node, which only the agents can tell"
+    Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform", constraints={"zone": "a"})
+    moves = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    assert {move["to"] for move in moves} == {None}
+    assert all("meets zone" in move["problem"] for move in moves)
+    Node.objects.filter(name="n3").update(labels={"zone": "a"})
+    moves = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    assert {(move["to"], move["problem"]) for move in moves} == {("n3", None)}
 
 
 @pytest.mark.django_db

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.utils import timezone
 
 from registry.api import answers
-from registry.models import Node, Process
+from registry.models import Event, Node, Process
 from supervisor.models import CANCELLED, FAILED, PENDING, RUNNING, Operation, OperationStep
 from tests.asking import Answer, Asking, asking
 from tests.supervisor.agents import Agent, add_node, add_process
@@ -139,17 +140,24 @@ def drain(ask: Asking) -> Answer:
     return answer
 
 
+def said(agent: Agent, kind: str, **what: str) -> None:
+    """The draining agent's own word has reached the history."""
+    Event.objects.create(revision=1, at=timezone.now(), kind=kind, node="n1", pid=agent.origin, **what)
+
+
 def test_a_drain_succeeds_once_its_node_left_empty(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
     agent.answers["drain"] = ACCEPTED
     operation = drain(ask).body["id"]
     found = driver.until(operation, lambda found: agent.seen)
     assert (found["state"], found["progress"], found["target"]) == ("running", {"done": 0, "total": 1}, "n1")
     assert ask.post("/nodes/n1/drain").code == "in_progress"
-    assert ask.post(f"/operations/{operation}/cancel").code == "not_cancellable"
     add_process("rooms", "lobby", node="n2", epoch=7)
     found = driver.until(operation, lambda found: found["progress"] == {"done": 1, "total": 1})
     assert (found["state"], found["steps"][-1]["detail"]) == ("running", "runs on n2 as n2.1.7")
     Node.objects.filter(name="n1").update(status="left")
+    driver.engine.turn()
+    assert ask.get(f"/operations/{operation}").body["state"] == "running"
+    said(agent, "drain_ended")
     assert driver.ended(operation)["state"] == "succeeded"
     assert 4 < agent.seen[-1]["deadline_s"] <= 5
 
@@ -165,8 +173,63 @@ def test_a_drain_that_its_observer_left_half_way_is_watched_by_the_next(
     driver.engine.turn()
     add_process("rooms", "lobby", node="n2", epoch=7)
     Node.objects.filter(name="n1").update(status="left")
+    said(agent, "drain_ended")
     assert driver.ended(operation)["state"] == "succeeded"
     assert agent.ops() == ["drain"]
+
+
+def test_a_drain_that_left_something_behind_has_failed_and_names_it(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver
+) -> None:
+    agent.answers["drain"] = ACCEPTED
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    add_process("rooms", "lobby", node="n2", epoch=7)  # restored there, without its state
+    driver.until(operation, lambda found: found["progress"] == {"done": 1, "total": 1})
+    said(agent, "left_behind", sworm="rooms", name="lobby")
+    said(agent, "drain_ended")
+    Node.objects.filter(name="n1").update(status="left")
+    found = driver.ended(operation)
+    assert (found["state"], found["problem"]["code"]) == ("failed", "left_behind")
+    assert found["problem"]["left_behind"] == ["rooms/lobby"]
+    assert found["steps"][-1]["state"] == "failed"
+
+
+def test_a_node_that_goes_without_a_word_did_not_hand_over(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.draining.SAY_WITHIN", 0.0)
+    agent.answers["drain"] = ACCEPTED
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    add_process("rooms", "lobby", node="n2", epoch=7)
+    add_node("n1", incarnation=99)  # it crashed and is back
+    found = driver.ended(operation)
+    assert (found["state"], found["problem"]["code"]) == ("failed", "no_answer")
+
+
+def test_a_running_drain_is_cancelled_by_its_node(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
+    agent.answers.update(drain=ACCEPTED, cancel_drain=ACCEPTED)
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    assert ask.post(f"/operations/{operation}/cancel").body["cancelling"]
+    found = driver.ended(operation)
+    assert (found["state"], agent.ops()) == ("cancelled", ["drain", "cancel_drain"])
+
+
+def test_a_drain_that_its_node_does_not_give_up_goes_on(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver
+) -> None:
+    refusal = {"ok": False, "code": "not_cancellable", "detail": "n1 leaves already"}
+    agent.answers.update(drain=ACCEPTED, cancel_drain=refusal)
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    ask.post(f"/operations/{operation}/cancel")
+    driver.until(operation, lambda found: agent.ops() == ["drain", "cancel_drain"])
+    add_process("rooms", "lobby", node="n2", epoch=7)
+    Node.objects.filter(name="n1").update(status="left")
+    said(agent, "drain_ended")
+    assert driver.ended(operation)["state"] == "succeeded"
 
 
 def test_a_drain_whose_node_dies_lists_what_it_left(ask: Asking, lobby: Process, agent: Agent, driver: Driver) -> None:
@@ -216,7 +279,7 @@ def test_cancelling() -> None:
     restart = Operation.objects.create(kind="restart", sworm="r", state=RUNNING, requested_by="me")
     assert ask.post(f"/operations/{waiting.pk}/cancel").body["state"] == "cancelled"
     assert ask.post(f"/operations/{waiting.pk}/cancel").code == "ended"
-    assert ask.post(f"/operations/{running.pk}/cancel").code == "not_cancellable"
+    assert ask.post(f"/operations/{running.pk}/cancel").body["cancelling"]
     wished = ask.post(f"/operations/{restart.pk}/cancel").body
     assert (wished["state"], wished["cancelling"]) == ("running", True)
     assert ask.post(f"/operations/{restart.pk}/cancel").status == 200
