@@ -46,10 +46,16 @@ class Entry:
 LISTS = {
     "sworms": ("Sworms", "The definitions, and which revision of them each node runs"),
     "nodes": ("Nodes", "The agents that run processes, as the observer last saw them"),
+    "processes": ("Processes", "What runs, under which name, and where"),
+    "groups": ("Groups", "Processes that are spoken to together"),
     "operations": ("Operations", "What was asked for that takes a while, and what became of it"),
     "events": ("Events", "What happened, the newest first"),
     "replicas": ("Replicas", "Each node's copy of each registry, as last observed"),
+    "audit": ("Audit", "Who changed what, and why"),
 }
+
+#: Those whose table is not the plain one of `lists.js` -> their script.
+SCRIPTS = {name: f"js/{name}.js" for name in ("processes", "groups", "events", "replicas", "audit")}
 
 #: The rail: only what works is in it.
 RAIL = (
@@ -66,11 +72,14 @@ def role_of(granted: frozenset[str]) -> str:
     return max(fitting, key=lambda role: len(scopes.ROLES[role]), default="no rights")
 
 
-def frame(request: HttpRequest) -> dict[str, Any]:
-    """What the frame of every page needs: the rail, and what this user may do."""
+def frame(request: HttpRequest, within: str = "") -> dict[str, Any]:
+    """What the frame of every page needs: the rail, and what this user may do.
+
+    `within` is the path of the rail's word that a page without a word of its own belongs to.
+    """
     principal = auth.principal_of_user(request.user)
     granted = principal.scopes if principal else frozenset()
-    rail = [Entry(e.word, e.href, e.scope, e.href == request.path) for e in RAIL if e.scope in granted]
+    rail = [Entry(e.word, e.href, e.scope, e.href == (within or request.path)) for e in RAIL if e.scope in granted]
     return {
         "rail": rail,
         "scopes": " ".join(sorted(granted)),
@@ -99,7 +108,20 @@ def listing(request: HttpRequest, name: str) -> HttpResponse:
     if scopes.READ not in context["scopes"].split():
         return render(request, "403.html", context, status=403)
     title, about = LISTS[name]
-    return render(request, "list.html", {**context, "list": name, "title": title, "about": about})
+    script = SCRIPTS.get(name, "js/lists.js")
+    return render(request, "list.html", {**context, "list": name, "title": title, "about": about, "script": script})
+
+
+@require_GET
+@never_cache
+@login_required(login_url=SIGN_IN)
+def process(request: HttpRequest) -> HttpResponse:
+    """The page of one process, `?sworm=…&name=…`; 403 for an account without the right to read."""
+    context = frame(request, within="/processes")
+    if scopes.READ not in context["scopes"].split():
+        return render(request, "403.html", context, status=403)
+    named = {"sworm": request.GET.get("sworm", ""), "name": request.GET.get("name", "")}
+    return render(request, "process.html", {**context, **named})
 
 
 @require_GET

@@ -1,6 +1,7 @@
 /* The REST API as this page uses it: with the session, and the CSRF token that the page carries.
 
-   Law: a refusal becomes a `Problem` with the server's own words; nothing is retried here. */
+   Law: a refusal becomes a `Problem` with the server's own words; nothing is retried here. A session that ended is told to the
+   frame as `sworm:denied`. */
 
 const BASE = "/api/v1";
 
@@ -24,6 +25,7 @@ export async function request(method, path, body) {
     throw new Problem({ title: "The control plane cannot be reached", detail: "The control plane cannot be reached. Nothing was asked of the cluster; try again." });
   }
   const answer = await parsed(response);
+  if (response.status === 401) document.dispatchEvent(new CustomEvent("sworm:denied"));
   if (!response.ok) throw new Problem({ ...answer, status: response.status });
   return answer;
 }

@@ -1,6 +1,8 @@
-/* What every page has: the theme switch, and a rail that shows where one is.
+/* What every page has: the theme switch, the keys, a rail that shows where one is, and word of a session that ended.
 
    Law: the choice is kept in the browser; "system" is the absence of a choice. Tells `sworm:theme` on the document when colours changed. */
+
+import { listen } from "./keys.js";
 
 const CHOICES = ["system", "light", "dark"];
 
@@ -42,3 +44,14 @@ if (button) {
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => apply(button, theme));
 }
+
+listen();
+
+// Once REST answers 401, no button can do anything: the way back in is offered, and leads back here.
+document.addEventListener("sworm:denied", () => {
+  const denied = document.getElementById("denied");
+  if (denied === null) return;
+  const here = window.location.pathname + window.location.search;
+  document.getElementById("denied-link").href = `/signin?${new URLSearchParams({ next: here })}`;
+  denied.hidden = false;
+});

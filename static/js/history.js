@@ -30,7 +30,14 @@ const SAID = {
   repaired: "A copy of the registry was repaired",
   definition_refused: "Cannot obey the definition",
   refused_peer: "Refused a peer",
+  operation_started: "An operation began",
+  operation_succeeded: "An operation succeeded",
+  operation_failed: "An operation failed",
+  operation_cancelled: "An operation was cancelled",
 };
+
+/** Kinds to choose from, each with its words. */
+export const KINDS = Object.freeze(Object.entries(SAID));
 
 /** How the node belongs to what happened. */
 const WHERE = { moved: "from", handoff_failed: "from", peer_up: "at", peer_down: "at" };

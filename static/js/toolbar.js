@@ -22,7 +22,6 @@ export class Toolbar {
     const { search, views } = this.elements;
     search.addEventListener("input", () => this.change({ text: search.value }));
     search.addEventListener("keydown", (event) => this.searchKey(event));
-    document.addEventListener("keydown", (event) => this.slash(event));
     for (const button of views.querySelectorAll("button")) {
       button.addEventListener("click", () => this.setView(button.value));
     }
@@ -38,14 +37,6 @@ export class Toolbar {
       this.change({ text: "" });
       event.target.blur();
     }
-  }
-
-  slash(event) {
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog");
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || typing) return;
-    event.preventDefault();
-    this.elements.search.focus();
-    this.elements.search.select();
   }
 
   readAddress() {

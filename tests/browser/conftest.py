@@ -39,19 +39,9 @@ STATIC = Path(settings.BASE_DIR) / "static"
 
 #: Modules without a DOM of their own, loaded into `lib` for the tests that call them.
 PURE = (
-    "filter",
-    "health",
-    "history",
-    "journal",
-    "keyboard",
-    "losses",
-    "model",
-    "operation_words",
-    "slots",
-    "sprites",
-    "stream",
-    "words",
-)
+    "filter", "health", "history", "journal", "keyboard", "keys", "life", "losses", "model",
+    "operation_words", "slots", "sprites", "stream", "words",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="package")

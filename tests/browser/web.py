@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -29,7 +30,18 @@ from django.db import connection
 from django.utils import timezone
 
 from registry import auth, scopes
-from registry.models import Counter, Event, Node, ObserverTerm, Process, Removal, ReplicaSnapshot, Sworm
+from registry.models import (
+    AuditEntry,
+    Counter,
+    Event,
+    Membership,
+    Node,
+    ObserverTerm,
+    Process,
+    Removal,
+    ReplicaSnapshot,
+    Sworm,
+)
 from registry.projection import STREAM_COLUMNS
 from registry.stream import FRAME, GROUP
 from supervisor import operations
@@ -171,27 +183,41 @@ class Stage:
 
     def record(self, name: str) -> None:
         """One row for each of the pages that are one table."""
-        now = timezone.now()
         made: dict[str, Callable[[], Any]] = {
             "sworms": lambda: Sworm.objects.create(name="counters"),
             "nodes": lambda: None,
+            "processes": lambda: self.fill({"n1": ["a"]}),
+            "groups": self._record_group,
             "operations": lambda: Operation.objects.create(kind="handoff", state="succeeded", requested_by="user:x"),
-            "events": lambda: Event.objects.create(
-                revision=1,
-                at=now,
-                kind="crashed",
-                sworm="counters",
-                name="a",
-                node="n1",
-                pid="n1.1.1",
-                epoch=1,
-                detail="x",
-            ),
-            "replicas": lambda: ReplicaSnapshot.objects.create(
-                node="n1", sworm="", size=3, digest="ab" * 16, versions={"n1.1": 7}, observed_at=now
-            ),
+            "events": lambda: self.event("crashed", "a", detail="x"),
+            "replicas": lambda: self.replica("n1", "", {"n1.1": 7}),
+            "audit": lambda: AuditEntry.objects.create(actor="user:x", action="node.cordon", target="n1", reason="why"),
         }
         made[name]()
+
+    def _record_group(self) -> None:
+        Sworm.objects.create(name="counters")
+        self.fill({"n1": ["a"]})
+        self.join("everybody", "a")
+
+    def join(self, group: str, *names: str, sworm: str = "counters") -> None:
+        """Processes that are there join a group."""
+        for row in Process.objects.filter(sworm=sworm, name__in=names):
+            Membership.objects.create(sworm=sworm, group=group, pid=row.pid, name=row.name, revision=self.revision)
+            Process.objects.filter(pk=row.pk).update(groups=sorted({*row.groups, group}))
+
+    def event(self, kind: str, name: str = "", node: str = "n1", *, sworm: str = "counters", **more: Any) -> Event:
+        """Something happened; `pid`, `epoch` and `detail` as they are given."""
+        values = {"pid": f"{node}.1.1" if name else "", "epoch": 1 if name else 0, "detail": "", **more}
+        of = {"sworm": sworm, "name": name} if name else {}
+        return Event.objects.create(revision=self._next(), at=timezone.now(), kind=kind, node=node, **of, **values)
+
+    def replica(self, node: str, sworm: str, versions: dict[str, int], *, age: float = 0, **more: Any) -> None:
+        """A snapshot of a node's replica, `age` seconds old."""
+        digests = {origin: f"{origin}@{version}".encode().hex() for origin, version in versions.items()}
+        values = {"size": 3, "digest": "ab" * 16, "behind": 0, "digests": digests, **more}
+        at = timezone.now() - timedelta(seconds=age)
+        ReplicaSnapshot.objects.create(node=node, sworm=sworm, versions=versions, observed_at=at, **values)
 
     def silence(self) -> None:
         """The observer writes no more."""

@@ -1,0 +1,42 @@
+/* What stands in the cells of tables: names that lead somewhere, times, numbers, states.
+
+   Law: one form for one kind of thing on every page. */
+
+import { processPage } from "./address.js";
+import { glyph, h, when } from "./dom.js";
+import { count, moment, shapeOf, stateWord } from "./words.js";
+
+export const mono = (text) => h("span.mono", {}, String(text ?? ""));
+export const number = (value) => h("span.number", {}, value === undefined || value === null ? "" : count(value));
+
+/** A time of REST, as how long ago. */
+export function time(value) {
+  const at = moment(value);
+  return at === null ? "" : when(at);
+}
+
+/** A process by its whole name; `short`: without its sworm. */
+export function processLink(sworm, name, short = false) {
+  if (!name) return sworm ? mono(sworm) : "";
+  return h("a.mono", { href: processPage(sworm, name) }, short ? name : `${sworm}/${name}`);
+}
+
+/** A node, which the map opens; an observer runs nothing, so there is no page for it. */
+export function nodeLink(name) {
+  if (!name || name.startsWith("observer")) return mono(name);
+  return h("a.mono", { href: `/?${new URLSearchParams({ n: name })}` }, name);
+}
+
+export function groupLink(sworm, group) {
+  return h("a.mono", { href: `/groups?${new URLSearchParams({ sworm, group })}` }, group);
+}
+
+/** A state as shape, colour and word. */
+export function stateCell(state) {
+  return h("span.state", {}, glyph(shapeOf(state)), stateWord(state));
+}
+
+/** A command that can be copied, in its box. */
+export function command(text, copy) {
+  return h("div.command", {}, h("code", {}, text), copy(text, "command"));
+}

@@ -1,0 +1,193 @@
+/* The page of all processes: a table with marks, and what can be done with the marked.
+
+   Law: marks are names in the address's fragment, so they outlive pages, filters and reloads, and are sent to nobody. What is done with
+   them is one operation for each sworm; each is followed to its end in place. */
+
+import { Action } from "./action.js";
+import { request } from "./api.js";
+import { mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
+import { follow } from "./cluster.js";
+import { confirmed } from "./confirm.js";
+import { copyButton, h, say } from "./dom.js";
+import { Marks } from "./marks.js";
+import { Table } from "./table.js";
+import { counted, STATES, stateWord } from "./words.js";
+
+const root = document.getElementById("list");
+const rights = new Set(document.body.dataset.scopes.split(" "));
+const mayMark = rights.has("process:handoff") || rights.has("process:write");
+
+const keyOf = (item) => `${item.sworm}/${item.name}`;
+const marks = new Marks();
+
+function empty() {
+  return [
+    h("h2", {}, "No process is registered"),
+    h("p", {}, "This registers a counter on the pool of the demo:"),
+    h("div.command", {}, h("code", {}, "./sworm register counters first examples.counters:Counter"), copyButton("./sworm register counters first examples.counters:Counter", "command")),
+  ];
+}
+
+function box(item) {
+  const field = h("input", { type: "checkbox", "aria-label": `Mark ${keyOf(item)}`, onchange: () => marks.toggle(keyOf(item), field.checked) });
+  field.checked = marks.has(keyOf(item));
+  return field;
+}
+
+const columns = [
+  { head: "State", make: (item) => stateCell(item.state), sort: "state" },
+  { head: "Sworm", make: (item) => item.sworm, sort: "sworm" },
+  { head: "Name", make: (item) => processLink(item.sworm, item.name, true), sort: "name", rowHead: true, kind: "name" },
+  { head: "Node", make: (item) => nodeLink(item.node), sort: "node" },
+  { head: "pid", make: (item) => mono(item.pid), rare: true },
+  { head: "Epoch", make: (item) => mono(item.epoch), sort: "epoch", rare: true },
+  { head: "Restarts", make: (item) => number(item.restarts), sort: "restarts", kind: "number" },
+  { head: "Target", make: (item) => mono(item.target), rare: true, kind: "target" },
+  { head: "Since", make: (item) => time(item.started_at), sort: "started_at" },
+];
+if (mayMark) columns.unshift({ head: "Mark", make: box, kind: "mark" });
+
+const bar = h("div.marks", { hidden: true, role: "group", "aria-label": "Marked processes" });
+const log = h("div.actions-log");
+
+const table = new Table(root, {
+  path: "/processes",
+  words: ["process", "processes"],
+  sort: { field: "sworm" },
+  key: keyOf,
+  empty,
+  columns,
+  above: h("div", {}, bar, log),
+  filters: [
+    { name: "q", label: "Search", kind: "search", placeholder: "name, target or pid" },
+    { name: "sworm", label: "Sworm", kind: "choice" },
+    { name: "node", label: "Node", kind: "choice" },
+    { name: "state", label: "State", kind: "choice", choices: STATES.map((state) => [state, stateWord(state)]) },
+    { name: "name_prefix", label: "Name begins", kind: "text" },
+    { name: "group", label: "Group", kind: "text" },
+  ],
+});
+
+// --- what is offered --------------------------------------------------------------------------------------------------------
+
+let nodes = [];
+follow(document.getElementById("cluster"), (known) => {
+  nodes = known;
+  table.offer("node", known.map((node) => node.name));
+  showBar();
+});
+
+async function offerSworms() {
+  try {
+    const { items } = await request("GET", "/sworms?limit=1000");
+    table.offer("sworm", items.map((item) => item.name));
+  } catch {
+    // The filter stays as it is; the list says what is wrong.
+  }
+}
+offerSworms();
+
+// --- marks --------------------------------------------------------------------------------------------------------------------
+
+const actions = [];
+const target = h("select", { "aria-label": "Move to" });
+const told = h("span.marks-count", { "aria-live": "polite" });
+const buttons = h("div.buttons", {});
+bar.append(told, buttons);
+if (rights.has("process:handoff")) buttons.append(h("span.joined", {}, h("button", { type: "button", onclick: () => move() }, "Hand off"), target));
+if (rights.has("process:write")) buttons.append(h("button", { type: "button", onclick: () => restart() }, "Restart"));
+buttons.append(h("button", { type: "button", onclick: () => markShown() }, "Mark this page"), h("button", { type: "button", onclick: () => marks.clear() }, "Unmark all"));
+
+function showBar() {
+  bar.hidden = marks.size === 0;
+  say(told, `${counted(marks.size, "process", "processes")} marked`);
+  const names = nodes.filter((node) => node.status === "alive" && !node.cordoned).map((node) => node.name).sort();
+  const shown = names.join();
+  if (target.dataset.shown === shown) return;
+  target.dataset.shown = shown;
+  const chosen = target.value;
+  target.replaceChildren(h("option", { value: "" }, "wherever it fits"), ...names.map((name) => h("option", { value: name }, `to ${name}`)));
+  if (names.includes(chosen)) target.value = chosen;
+}
+
+function markShown() {
+  for (const item of table.items) marks.toggle(keyOf(item), true);
+}
+
+marks.changed = () => {
+  showBar();
+  for (const { element, item } of table.rows.values()) {
+    const field = element.querySelector("input[type=checkbox]");
+    const on = marks.has(keyOf(item));
+    if (field) field.checked = on;
+    element.classList.toggle("marked", on);
+  }
+};
+table.spec.row = (item, element) => element.classList.toggle("marked", marks.has(keyOf(item)));
+root.addEventListener("keydown", (event) => {
+  const row = event.target.closest("tbody tr");
+  if (event.key !== "x" || row === null || !mayMark || event.ctrlKey || event.metaKey || event.altKey) return;
+  row.querySelector("input[type=checkbox]").click();
+});
+
+function start(parts) {
+  const action = new Action(parts);
+  parts.self = action;
+  actions.push(action);
+  log.prepend(action.element);
+  action.run().then(() => table.read());
+}
+
+window.setInterval(() => actions.forEach((action) => action.tick(Date.now())), 1000);
+
+/** An operation is over when REST says so: there is no live picture here to see it in. */
+const ended = (action) => action.operation?.state === "succeeded";
+
+async function move() {
+  const to = target.value || null;
+  const where = to === null ? "wherever placement wants each" : `to ${to}`;
+  const many = counted(marks.size, "process moves", "processes move");
+  if (!(await confirmed(`Hand off ${counted(marks.size, "process", "processes")}`, `${many} ${where}, with state where the sworm hands off.`))) return;
+  for (const [sworm, names] of marks.bySworm()) {
+    const parts = {
+      title: `Hand off ${counted(names.length, "process", "processes")} of ${sworm} ${where}`,
+      ask: () => request("POST", `/sworms/${sworm}/migrate`, { to, names }),
+      seen: () => ended(parts.self),
+      sight: () => `${counted(names.length, "process has", "processes have")} moved`,
+    };
+    start(parts);
+  }
+}
+
+async function restart() {
+  const all = [...marks.names];
+  if (!(await confirmed(`Restart ${counted(all.length, "process", "processes")}`, "Each begins anew, without its state.", { harmful: true }))) return;
+  for (const key of all) {
+    const [sworm, name] = [key.slice(0, key.indexOf("/")), key.slice(key.indexOf("/") + 1)];
+    const path = `/sworms/${sworm}/processes/${encodeURIComponent(name)}`;
+    let before = null;
+    let now = null;
+    start({
+      title: `Restart ${key}`,
+      ask: async () => {
+        before = (await request("GET", path)).pid;
+        await request("POST", `${path}/restart`, {});
+        await settled(path, before, (found) => (now = found));
+      },
+      seen: () => now !== null,
+      sight: () => `runs as ${now.pid}`,
+    });
+  }
+}
+
+/** Look until something else than `before` runs; gives up after a while, and the row shows what there is. */
+async function settled(path, before, found, tries = 20) {
+  for (let i = 0; i < tries; i += 1) {
+    const item = await request("GET", path);
+    if (item.pid !== before && item.state === "running") return found(item);
+    await new Promise((done) => window.setTimeout(done, 500));
+  }
+  return undefined;
+}
+
+marks.changed();
