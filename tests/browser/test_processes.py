@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from registry import scopes
 from registry.models import Process
@@ -135,7 +135,7 @@ def test_an_empty_cluster_shows_the_command_that_ends_it(visit: Visit, stage: St
     expect(page.locator(".empty")).to_be_hidden()
 
 
-# ------------------------------------------------------------------------------------------------------------ one process
+# ---------------------------------------------------------------------------------------------------------- one process
 
 
 def test_a_crash_is_told_with_its_traceback(visit: Visit, stage: Stage) -> None:
@@ -179,15 +179,13 @@ def test_a_kill_of_the_node_and_a_handoff_are_told_as_what_they_were(visit: Visi
 def test_an_action_goes_from_requested_over_accepted_to_confirmed(visit: Visit, stage: Stage, page: Page) -> None:
     stage.put("a", "n1")
 
-    def restarted(route: Route) -> None:
-        stage.put("a", "n1")
-        route.fulfill(status=202, body='{"accepted": true}')
-
-    page.route("**/processes/a/restart", restarted)
+    page.route("**/processes/a/restart", lambda route: route.fulfill(status=202, body='{"accepted": true}'))
     visit("/process?sworm=counters&name=a")
     page.get_by_role("button", name="Restart").click()
     page.get_by_role("dialog").get_by_role("button", name="Restart a").click()
     steps = page.locator(".steps li.done")
+    expect(steps).to_have_count(2)
+    stage.put("a", "n1")
     expect(steps).to_have_count(3)
     expect(steps.nth(2)).to_contain_text(f"runs as {Process.objects.get().pid}")
     page.get_by_text("These actions as requests and commands").click()
@@ -238,9 +236,7 @@ def test_a_name_without_a_process_keeps_its_page(visit: Visit, stage: Stage, com
     expect(page.get_by_role("button", name="Restart")).to_have_count(0)
 
 
-def test_a_session_that_ends_is_said_and_leads_back_here(
-    visit: Visit, stage: Stage, complaints: Complaints
-) -> None:
+def test_a_session_that_ends_is_said_and_leads_back_here(visit: Visit, stage: Stage, complaints: Complaints) -> None:
     complaints.expected = ("401",)
     stage.fill({"n1": ["a"]})
     page = visit("/processes?sort=name")
