@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import machine, table
 from bench.cluster import Bench, Trouble, bench
-from bench.measures import calling, failing, holding, registering, whole
+from bench.measures import calling, failing, holding, registering, watching, whole
 from bench.rows import ROWS, results
 from bench.scale import FULL, QUICK, Scale
 
@@ -24,6 +24,7 @@ Measure = Callable[[Bench, Scale], Iterator[tuple[str, float]]]
 MEASURES: dict[str, Measure] = {
     "register-one": registering.one_node,
     "register": registering.three_nodes,
+    "register-many": registering.many,
     "seen": registering.seen,
     "spread": registering.spread,
     "call": calling.calls,
@@ -34,6 +35,7 @@ MEASURES: dict[str, Measure] = {
     "idle": holding.idle,
     "up": whole.up,
     "rest": whole.rest,
+    "stream": watching.stream,
 }
 
 

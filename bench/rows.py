@@ -74,10 +74,13 @@ _ROWS = (
     Row("register.3.50.small", "register, 3 nodes, 50 callers, 1 000 names", RATE, _least(12_000), "1 160 to 2 540"),
     Row("register.3.50.large", "register, 3 nodes, 50 callers, 10 000 names", RATE, _least(12_000), "320 to 615"),
     Row("register.3.50.tenth", "the same: rate of the last tenth to the first", SHARE, _least(0.9)),
+    Row("many.rate", "register, 3 nodes, 50 callers, 100 000 names", RATE, _least(12_000)),
+    Row("many.tenth", "the same: rate of the last tenth to the first", SHARE, _least(0.9)),
     Row("register.3.1.cpu", "CPU of all three nodes for a registration, 1 caller", "µs"),
     Row("register.3.50.cpu", "CPU of all three nodes for a registration, 50 callers", "µs"),
     Row("whereis.small", "whereis_name, local, 1 000 names", RATE, _least(1_000_000), "400 000 to 570 000"),
     Row("whereis.large", "whereis_name, local, 10 000 names", RATE, _least(1_000_000), "210 000 to 340 000"),
+    Row("many.whereis", "whereis_name, local, 100 000 names", RATE, _least(1_000_000)),
     Row("registered.large", "registered(), 10 000 names", "ms", _most(3), "6 to 10"),
     Row("seen.p50", "a new name seen by a node that neither hosts nor asked, p50", "ms", _most(3), "175"),
     Row("seen.p99", "the same, p99", "ms", _most(15), "292"),
@@ -107,6 +110,9 @@ _ROWS = (
     Row("rest.p50", "REST register, one after the other, p50", "ms", _most(12)),
     Row("rest.p99", "the same, p99", "ms", _most(40)),
     Row("rest.batch", "REST batch of 10 000, until the last is seen by GET", "s", _most(3)),
+    Row("stream.p50", "500 changes a second in an agent, each until each of 50 viewers has it, p50", "ms", _most(150)),
+    Row("stream.p99", "the same, p99", "ms", _most(400)),
+    Row("stream.rate", "the same: changes made", RATE, _least(495)),
 )  # fmt: skip
 
 #: By key, in the order of the table.

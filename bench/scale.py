@@ -27,6 +27,9 @@ class Scale:
     rest_idle: int = 3
     rest_idle_seconds: float = 10.0
     batch: int = 10_000
+    many: int = 100_000
+    changes: int = 3_000
+    viewers: int = 50
 
 
 FULL = Scale()
@@ -34,5 +37,5 @@ FULL = Scale()
 #: Only shows that every row can be measured.
 QUICK = Scale(
     small=40, large=80, seen=5, spread=60, lookups=2_000, calls=200, failover=30, counters=6, memory=60, idle_names=30,
-    idle_seconds=0.5, rest=3, rest_idle=1, rest_idle_seconds=0.1, batch=30,
+    idle_seconds=0.5, rest=3, rest_idle=1, rest_idle_seconds=0.1, batch=30, many=120, changes=30, viewers=3,
 )  # fmt: skip

@@ -100,6 +100,18 @@ async def register_slowly(sworm: str, names: list[str], pause: float) -> list[An
     return told
 
 
+async def register_at(sworm: str, names: list[str], rate: float) -> list[float]:
+    """Register names at a steady rate a second; when each was asked for, seconds since 1970."""
+    told, loop, tasks = [], asyncio.get_running_loop(), []
+    begun = loop.time()
+    for number, name in enumerate(names):
+        await asyncio.sleep(max(0.0, begun + number / rate - loop.time()))
+        told.append(time.time())
+        tasks.append(asyncio.create_task(pool(sworm).register_name(name, ECHO, timeout=60)))
+    await asyncio.gather(*tasks)
+    return told
+
+
 async def see(sworm: str, names: list[str], limit: float) -> list[float]:
     """When each of these names was first seen here, in this order; fewer when `limit` seconds have passed."""
     return await asyncio.to_thread(_see, pool(sworm), names, time.time() + limit)
@@ -192,5 +204,6 @@ async def answer(sworm: str, names: list[str], limit: float) -> dict[str, Any]:
 
 
 JOBS: dict[str, Job] = {
-    job.__name__: job for job in (register, register_slowly, see, look_up, list_all, where, call, gone, answer)
+    job.__name__: job
+    for job in (register, register_slowly, register_at, see, look_up, list_all, where, call, gone, answer)
 }

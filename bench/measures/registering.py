@@ -45,6 +45,18 @@ def three_nodes(bench: Bench, scale: Scale) -> Measured:
         yield "registered.large", percentile(cluster.drive("n1", "list_all", sworm="by-50-large", rounds=15), 50) * 1e3
 
 
+def many(bench: Bench, scale: Scale) -> Measured:
+    """Ten times as many, where cost must not have grown with what is registered already."""
+    with bench.cluster(3) as cluster:
+        _warm(cluster)
+        sworm, names = cluster.define("many"), numbered(scale.many)
+        done = cluster.register(sworm, names, ECHO, 50)["done"]
+        yield "many.rate", scale.many / done[-1]
+        yield "many.tenth", last_to_first(done)
+        took = cluster.drive("n1", "look_up", sworm=sworm, names=names, count=scale.lookups)
+        yield "many.whereis", scale.lookups / took
+
+
 def _warm(cluster: Cluster) -> None:
     """Have modules loaded and links dialled before anything counts."""
     cluster.register(cluster.define("warm"), numbered(30), ECHO, 5)

@@ -6,6 +6,7 @@ Law: the command line and REST only, on a data folder and ports of its own.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,17 +30,19 @@ class System:
         self.data = data
         self.port = ports.choose(set())
 
-    def sworm(self, *words: str) -> None:
-        """Run `./sworm`. Raises `Trouble`."""
+    def sworm(self, *words: str, **environ: str) -> None:
+        """Run `./sworm`, with these settings besides ours. Raises `Trouble`."""
         command = [str(parts.ROOT / "sworm"), *words, "--data", str(self.data)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=os.environ | environ
+        )
         if done.returncode != 0:
             raise Trouble(f"./sworm {' '.join(words)}: {done.stderr[-2_000:]}")
 
-    def up(self, *more: str) -> float:
+    def up(self, *more: str, **environ: str) -> float:
         """Start it; returns the seconds that took."""
         begun = time.monotonic()
-        self.sworm("up", "--detach", "--port", str(self.port), *more)
+        self.sworm("up", "--detach", "--port", str(self.port), *more, **environ)
         return time.monotonic() - begun
 
     @property
@@ -50,30 +53,31 @@ class System:
 
 
 @contextmanager
-def _system(bench: Bench, name: str) -> Iterator[System]:
-    system = System(bench.folder / f"{name}-{time.monotonic_ns()}")
+def system(bench: Bench, name: str) -> Iterator[System]:
+    """A data folder for one measurement; what runs with it at the end is ended."""
+    whole = System(bench.folder / f"{name}-{time.monotonic_ns()}")
     try:
-        yield system
+        yield whole
     finally:
-        system.sworm("down", "--now")
+        whole.sworm("down", "--now")
 
 
 def up(bench: Bench, scale: Scale) -> Measured:
     """A start on a folder and a machine that have started it before, with the demo's processes."""
-    with _system(bench, "up") as system:
-        system.up()
-        system.sworm("down")
-        took = system.up()
-        if not list(system.rest.items("/sworms/probes/processes")):
+    with system(bench, "up") as whole:
+        whole.up()
+        whole.sworm("down")
+        took = whole.up()
+        if not list(whole.rest.items("/sworms/probes/processes")):
             raise Trouble("the map has no processes")
         yield "up.warm", took
 
 
 def rest(bench: Bench, scale: Scale) -> Measured:
     """Registrations over REST: after idleness, one after the other, and a batch."""
-    with _system(bench, "rest") as system:
-        system.up("--empty")
-        asked = system.rest
+    with system(bench, "rest") as whole:
+        whole.up("--empty")
+        asked = whole.rest
         asked.ask("POST", "/sworms", {"name": "resting"})
         _register(asked, "first")
         idle = []

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -124,15 +125,19 @@ def _stay_behind(folder: Folder, wish: Wish, writer: int) -> None:
     """The launcher's own life, in the forked process; never returns."""
     status = 1
     try:
-        _let_go_of_terminal(folder)
+        _let_go_of_caller(folder)
         _catch_signals()
         status = _start_and_watch(folder, wish, writer)
     finally:
         os._exit(status)
 
 
-def _let_go_of_terminal(folder: Folder) -> None:
+def _let_go_of_caller(folder: Folder) -> None:
     os.setsid()
+    for number in [int(file.name) for file in Path("/dev/fd").iterdir()]:
+        with suppress(OSError):  # the one with which the folder was read
+            if number > 2 and os.get_inheritable(number):  # the caller's: a lock of its script, say
+                os.close(number)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(folder.logs / "up.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(nothing, 0)

@@ -11,7 +11,7 @@ from bench.__main__ import MEASURES, main
 from bench.rows import ROWS
 
 #: What `./sworm up` is needed for.
-WHOLE = ("up", "rest")
+WHOLE = ("up", "rest", "stream")
 
 
 def rows_measured(path: Path, *names: str) -> set[str]:

@@ -119,8 +119,8 @@ class LiveCluster:
 
     # ------------------------------------------------------------------------------------------------------- commands
 
-    def sworm(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `./sworm`; a failure shows what it said."""
+    def sworm(self, *words: str, check: bool = True, keep: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run `./sworm`, which inherits the files of `keep`; a failure shows what it said."""
         own = {
             name: value for name, value in os.environ.items() if name not in FOREIGN and not name.startswith("SWORM_")
         }
@@ -132,15 +132,16 @@ class LiveCluster:
             capture_output=True,
             text=True,
             check=False,
+            pass_fds=keep,
         )
         if check and done.returncode != 0:
             pytest.fail(f"./sworm {' '.join(words)}: status {done.returncode}\n{done.stderr}\n{self.logs()}")
         return done
 
-    def up(self, *more: str) -> None:
+    def up(self, *more: str, keep: tuple[int, ...] = ()) -> None:
         """Start it, or whatever is missing of it."""
         words = ("--empty", "--data", str(self.data), "--port", str(self.port), "--agents", str(self.agents))
-        self.sworm("up", "--detach", *words, *more)
+        self.sworm("up", "--detach", *words, *more, keep=keep)
         self.told = json.loads((self.data / "cluster.json").read_text())
 
     def down(self, *more: str) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,15 @@ def used_ports(cluster: LiveCluster) -> list[int]:
     return [port for url in urls if (port := urllib.parse.urlsplit(url).port)]
 
 
-def test_a_cluster_comes_up_is_described_and_goes_without_a_trace(make_cluster: Callable[..., LiveCluster]) -> None:
+def test_a_cluster_comes_up_is_described_and_goes_without_a_trace(
+    make_cluster: Callable[..., LiveCluster], tmp_path: Path
+) -> None:
     cluster = make_cluster(2)
-    cluster.up()
+    with (tmp_path / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # as `flock FILE ./sworm up --detach` would
+        cluster.up(keep=(lock.fileno(),))
+    with (tmp_path / "lock").open("w") as lock:
+        flock(lock, LOCK_EX | LOCK_NB)  # nothing that stays behind holds it
     told = cluster.told
     assert (cluster.data / "cluster.json").stat().st_mode & 0o777 == 0o600
     assert [agent["name"] for agent in told["agents"]] == ["n1", "n2"]
