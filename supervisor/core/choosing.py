@@ -52,7 +52,7 @@ class Choosing:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.open: dict[str, Question] = {}
+        self.open: dict[str, Callable[[Chosen], None]] = {}
         self._number = 0
         self._told: dict[str, str] = {}  #: sworm -> what people were told last of its strategy
         self.coming: dict[Origin, int] = {}  #: processes on their way to a node by this node's orders
@@ -107,24 +107,27 @@ class Choosing:
         else:
             asked = frozenset(candidate.node for candidate in candidates)
             question = Question(sworm, name, claim, asked, without, fallback, then)
-            self.ask(definition, (name,), candidates, question)
+            self.ask(sworm, (name,), candidates, lambda event: self._answered(question, event))
 
     def ask(
-        self, definition: Definition, names: tuple[str, ...], candidates: list[Candidate], question: Question
+        self, sworm: str, names: tuple[str, ...], candidates: list[Candidate], then: Callable[[Chosen], None]
     ) -> None:
-        """Ask a user's own strategy."""
+        """Ask a sworm's own strategy about some names."""
+        definition = self._definition(sworm)
         self._number += 1
         request = f"choose/{self._number}"
-        self.open[request] = question
+        self.open[request] = then
         self.context.out.append(
             Choose(request, definition.distribution_strategy, definition.allowed_modules, names, tuple(candidates))
         )
 
     def on_chosen(self, event: Chosen) -> None:
         """The strategy has answered, or could not."""
-        question = self.open.pop(event.request, None)
-        if question is None:
-            return
+        then = self.open.pop(event.request, None)
+        if then is not None:
+            then(event)
+
+    def _answered(self, question: Question, event: Chosen) -> None:
         choice = self._judged(question, event)
         if choice is None:  # its answer was right when it was asked: the nodes have changed since
             _, name, claim, _, without, fallback, then = question
@@ -148,9 +151,7 @@ class Choosing:
 
     def _failed(self, question: Question, problem: str) -> Choice:
         sworm = question.sworm
-        if self._told.get(sworm) != problem:
-            self._told[sworm] = problem
-            self.context.out.append(Report("strategy_failed", sworm, node=self.context.member.node, detail=problem))
+        self.tell(sworm, problem)
         if not question.fallback:
             return Choice("", "strategy_failed", problem)
         host = self.next_best(sworm, question.name, question.without)
@@ -160,6 +161,12 @@ class Choosing:
         """The heaviest node for a name among those eligible, whatever the strategy; empty when there is none."""
         fit = set(self.eligible(sworm)) - {without}
         return next((origin for origin in self.context.placement.order(sworm, name) if origin in fit), "")
+
+    def tell(self, sworm: str, problem: str) -> None:
+        """People hear of a strategy that fails, and of the same failure once."""
+        if self._told.get(sworm) != problem:
+            self._told[sworm] = problem
+            self.context.out.append(Report("strategy_failed", sworm, node=self.context.member.node, detail=problem))
 
     def at(self, sworm: str, node: str, source: Origin = "") -> Choice:
         """A node by its name, as somebody wants it, if it may take a process of the sworm that `source` runs now."""

@@ -29,6 +29,9 @@ class NodeConfig:
     move_timeout: float = 30.0  #: a handoff that did not commit by then is given up
     drain_width: int = 64  #: handoffs at once while draining
     housekeeping: float = 2.0
+    calm: float = 3.0  #: no view or definition changed for so long before active redistribution moves anything
+    dwell: float = 10.0  #: a process stays where it is for so long before active redistribution moves it (again)
+    pace: float = 0.1  #: between two moves of active redistribution, over all sworms
 
 
 @dataclass(slots=True)

@@ -66,6 +66,7 @@ from supervisor.core.handoff import Handoffs
 from supervisor.core.naming import JOIN, LEAVE, Naming
 from supervisor.core.orders import Orders
 from supervisor.core.placement import Placement
+from supervisor.core.redistribution import Redistribution
 from supervisor.core.spec import Definition
 from supervisor.core.supervision import Supervision
 from supervisor.core.transfer import Transfers
@@ -94,6 +95,7 @@ class Node:
         self.naming = Naming(context)
         self.orders = Orders(context, self.supervision, self.handoffs, self.naming, self.estates)
         self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
+        self.redistribution = Redistribution(context, self.asks, self.choosing)
         self.drain = Drain(context, self.asks, self.handoffs)
         self._definitions = Definitions(context, self.checkpoints.definitions_changed)
         self._judged = -1
@@ -192,6 +194,7 @@ class Node:
         self.estates.tick()
         self.checkpoints.tick()
         self.conflicts.tick()
+        self.redistribution.tick()
         if self.context.now >= self._tidy_at:
             self._tidy_at = self.context.now + self.context.config.housekeeping
             self.conflicts.tidy()
@@ -253,8 +256,11 @@ class Node:
         if member.judged == self._judged:
             return
         self._judged = member.judged
-        if self._definitions.reload() or member.dead:
+        changed = self._definitions.reload()
+        if changed or member.dead:
             self.arbiter.restore_due = True
+        if changed or member.view is not context.placement.view:
+            self.redistribution.begin()
         if member.view is not context.placement.view:
             self._look = True
             context.placement = Placement(member.view, member.directory)
@@ -269,7 +275,7 @@ class Node:
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
         return min(
             self.asks.check_at, self.arbiter.check_at, self.transfers.check_at, self.estates.check_at,
-            self.checkpoints.check_at, self.supervision.due() or FOREVER, soon,
+            self.checkpoints.check_at, self.redistribution.check_at, self.supervision.due() or FOREVER, soon,
         )  # fmt: skip
 
     def _tidy(self) -> None:
