@@ -46,7 +46,9 @@ class Sworm(models.Model):
     max_seconds = models.FloatField(default=5.0, help_text="Window of max_restarts, in seconds.")
     handoff = models.BooleanField(default=False, help_text="Carry the state along when a process moves.")
     handoff_timeout_ms = models.IntegerField(default=5_000, help_text="Longest wait for the state, in milliseconds.")
-    distribution_strategy = models.TextField(default="uniform", help_text="How a node is chosen for a new process.")
+    distribution_strategy = models.TextField(
+        default="uniform", help_text="uniform, uniform_random, least_loaded, or module:function."
+    )
     constraints = models.JSONField(
         default=dict,
         blank=True,
@@ -54,7 +56,9 @@ class Sworm(models.Model):
             'Labels that a node must have, as {"zone": "a", "disk": ["ssd", "nvme"], "gpu": true, "rack": {"not": "1"}}'
         ),
     )
-    redistribution = models.TextField(default="passive", help_text="passive: running processes stay where they are.")
+    redistribution = models.TextField(
+        default="passive", help_text="passive: running processes stay; active: they follow nodes."
+    )
     sync_interval_ms = models.IntegerField(default=300, help_text="Milliseconds between two repair rounds.")
     max_sync_size = models.IntegerField(default=5_000, help_text="Entries in one piece of a delta.")
     allowed_modules = models.JSONField(

@@ -54,12 +54,14 @@ class Redistribution:
         self._ripe_at = FOREVER  #: when a process that was left alone for its dwell time may be looked at
         self._thinking = False  #: a user's own strategy was asked
         self._change = 0
-        self._number = 0
+        self.begun_at = 0.0  #: when the last change came
+        self.asked = 0  #: moves so far
         self._next_move = 0.0
 
     def begin(self) -> None:
         """Nodes came or went, or definitions changed: plan anew, when it is calm."""
         self._change += 1
+        self.begun_at = self.context.now
         self.todo.clear()
         self._tries.clear()
         self._not_before.clear()
@@ -72,6 +74,10 @@ class Redistribution:
         hosts = [origin for origin, _ in context.placement.view.hosts]
         mine = node_of(context.me) == heaviest("redistribution", map(node_of, hosts))
         return mine and context.me in hosts and not context.draining
+
+    def is_left(self, sworm: str, name: str) -> bool:
+        """Whether a process was moved, or failed to often enough, since the last change: it stays where it is."""
+        return self._tries.get((sworm, name), 0) >= TRIES
 
     def tick(self) -> None:
         """Plan a little, move a little."""
@@ -123,9 +129,9 @@ class Redistribution:
         found = context.best(sworm, name)
         if found is None or not self._is_settled(found) or (sworm, name) in self.moving:
             return None
-        tries, since = self._tries.get((sworm, name), 0), found.entry.epoch / 1_000_000
+        since = found.entry.epoch / 1_000_000
         ripe = max(since + context.config.dwell, self._not_before.get((sworm, name), 0.0))
-        if tries >= TRIES:
+        if self.is_left(sworm, name):
             return None
         if ripe > context.now:
             self._ripe_at = min(self._ripe_at, ripe)
@@ -184,7 +190,7 @@ class Redistribution:
         for sworm in dict.fromkeys(move.sworm for move in self.todo):
             moves = [move for move in self.todo if move.sworm == sworm]
             first = f"{moves[0].name} from {moves[0].source} to {moves[0].target}, since {moves[0].why}"
-            detail = f"{len(moves)} processes are to move; first {first}"
+            detail = f"processes to move: {len(moves)}; first {first}"
             self.context.out.append(Report("redistribution", sworm, node=self.context.member.node, detail=detail))
 
     # ----------------------------------------------------------------------------------------------------------- move
@@ -197,9 +203,9 @@ class Redistribution:
         if found is None or not self._is_settled(found) or not self._is_still_wanted(move, found):
             self._ripe_at = min(self._ripe_at, context.now + context.config.calm)
             return
-        self._number += 1
+        self.asked += 1
         self.moving.add(slot)
-        request, change = f"redistribution/{self._number}", self._change
+        request, change = f"redistribution/{self.asked}", self._change
 
         def then(reply: Reply) -> None:
             self.moving.discard(slot)

@@ -27,6 +27,7 @@ INVARIANTS = {
     "ties-follow": "further names and groups stand with their process and nowhere else",
     "never-raises": "no event makes a step of a core raise",
     "only-eligible": "a process starts on nodes that host its sworm and meet its constraints",
+    "redistribution-ends": "active redistribution brings processes to where their strategy wants them, and stops",
     "counts-are-kept": "the processes counted for each node are those that it lists",
     "one-accepts": "without faults at most one process of a name accepts messages at any moment",
 }

@@ -11,6 +11,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from registry.core.events import (
     Connect,
@@ -95,6 +96,7 @@ class World:
         self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
         self.watchers: list[Callable[[Host, list[Effect]], None]] = []
+        self.options: dict[str, Any] = {}  #: of `NodeConfig`
         self.strategy: Callable[[Choose], Chosen] = lambda question: Chosen(question.request, (), "there is none")
         self.steps = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -141,7 +143,8 @@ class World:
         config = NodeConfig(
             MemberConfig(
                 self.timing, url=f"sim://{origin}", call_url=f"sim://{origin}", labels=labels or {}, capacity=capacity
-            )
+            ),
+            **self.options,
         )
         node = Node(origin, config, self.now + skew)
         wall = WallClock(self, skew)

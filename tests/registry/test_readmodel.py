@@ -156,7 +156,7 @@ def test_definitions_are_plain_values_in_the_order_of_the_wire(model: ReadModel)
     Sworm.objects.create(name="rooms", revision=4, allowed_modules=["chat"], deleted=True, constraints=constraints)
     assert model.definitions() == [
         ("rooms", 4, "transient", 3, 5.0, False, 5000, "uniform", "passive", 300, 5000, ("chat",), "task", True,
-         (("gpu", True), ("zone", ("a", "b"))))
+         (("gpu", True), ("zone", ("a", "b"))), 0, 0)
     ]  # fmt: skip
 
 

@@ -7,12 +7,14 @@ from collections import Counter
 from typing import Any
 
 from registry.core.frozen import frozen
-from registry.core.ids import Origin
+from registry.core.ids import Origin, node_of
 from registry.core.messages import DIRECTORY
+from registry.core.names import RUNNING
 from supervisor.core.constraints import eligible, of_definition
 from supervisor.core.events import Choose, Chosen, Effect, StartWorker
-from supervisor.core.spec import STRATEGIES
-from supervisor.simulation.feature import Action, Feature, Settings
+from supervisor.core.spec import ACTIVE, PASSIVE, STRATEGIES
+from supervisor.core.strategies import UNIFORM, UNIFORM_RANDOM, wish
+from supervisor.simulation.feature import SWORM, Action, Feature, Settings
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.world import Host
 
@@ -32,8 +34,9 @@ class Placing(Feature):
         draw = chance.random()
         zone: Any = {} if draw < 0.5 else {"zone": "a"} if draw < 0.75 else {"zone": ["a", "b"]}
         settings.definition = settings.definition._replace(
-            distribution_strategy=chance.choice([*STRATEGIES, OWN]), constraints=frozen(zone)
-        )
+            distribution_strategy=chance.choice([*STRATEGIES, OWN]), constraints=frozen(zone),
+            redistribution=chance.choice([PASSIVE, ACTIVE]),
+        )  # fmt: skip
         self.chance, self.gentle = chance, settings.gentle
         settings.labels = {name: {"zone": chance.choice("ab")} for name in settings.nodes}
         settings.capacities = {name: chance.choice([0.5, 1.0, 3.0]) for name in settings.nodes}
@@ -41,6 +44,7 @@ class Placing(Feature):
     def actions(self) -> list[Action]:
         """None; but here the world is there, and learns what the strategy says."""
         self.run.world.strategy = self.choose
+        self.run.world.options.update(calm=1.0, dwell=1.5, pace=0.05)
         return []
 
     def choose(self, question: Choose) -> Chosen:
@@ -65,6 +69,31 @@ class Placing(Feature):
             raise broken("only-eligible", f"{effect.name} starts as {effect.pid} on a node with {record.labels}")
 
     def healed(self) -> None:
+        """Everything is in place, and stays there."""
+        self._counts_are_kept()
+        if self.run.settings.definition.redistribution == ACTIVE:
+            self._redistribution_ends()
+
+    def _redistribution_ends(self) -> None:
+        doing = [host for host in self.run.world.live() if host.node.redistribution.is_ours()]
+        for host in doing:
+            redistribution, choosing = host.node.redistribution, host.node.choosing
+            begun = redistribution.asked
+            self.run.world.run(5.0)
+            if redistribution.asked != begun or redistribution.todo or redistribution.moving:
+                raise broken("redistribution-ends", f"{host.origin} still moves {redistribution.todo}")
+            strategy = self.run.settings.definition.distribution_strategy
+            candidates = choosing.candidates(SWORM)
+            for name, found in host.node.member.replica(SWORM).index.items():
+                left = redistribution.is_left(SWORM, name) or found.entry.spec is None or found.entry.state != RUNNING
+                later = found.entry.epoch / 1e6 > redistribution.begun_at - 5.0  # people may have moved it since
+                if strategy not in (UNIFORM, UNIFORM_RANDOM) or left or later or not candidates:
+                    continue
+                wanted = wish(strategy, name, found.entry.claim, candidates)
+                if node_of(found.origin) != wanted:
+                    raise broken("redistribution-ends", f"{name} stays at {found.pid}; {strategy} wants it at {wanted}")
+
+    def _counts_are_kept(self) -> None:
         """Counts are kept while entries come and go; a recount finds the same. Nothing is on its way any more."""
         for host in self.run.world.live():
             counted: Counter[Origin] = Counter()

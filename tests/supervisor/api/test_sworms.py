@@ -48,7 +48,7 @@ def test_a_taken_name(ask: Asking, rooms: str) -> None:
         ("restart", 1), ("max_restarts", -1), ("max_restarts", "3"), ("max_restarts", True), ("max_seconds", 0),
         ("handoff", "yes"), ("handoff_timeout_ms", 1), ("distribution_strategy", "sideways"),
         ("constraints", {"zone": 1}), ("constraints", {"Zone": "a"}), ("constraints", {"zone": {"like": "a"}}),
-        ("constraints", []), ("redistribution", "active"), ("sync_interval_ms", 0),
+        ("constraints", []), ("redistribution", "eager"), ("sync_interval_ms", 0),
         ("max_sync_size", 0), ("allowed_modules", "chat"), ("allowed_modules", ["a-b"]), ("allowed_modules", [1]),
         ("allowed_modules", [""]), ("isolation", "vm"), ("colour", "red"), ("revision", 7),
     ],
@@ -67,6 +67,10 @@ def test_placement_is_told_as_it_was_given(ask: Asking, strategy: str) -> None:
     assert (made.status, made.body["distribution_strategy"], made.body["constraints"]) == (201, strategy, constraints)
     assert written(definitions.definition_of(Sworm.objects.get()).constraints) == constraints
     assert ask.patch("/sworms/rooms", {"constraints": {}}, If_Match="*").body["constraints"] == {}
+
+
+def test_redistribution_may_be_active(ask: Asking) -> None:
+    assert ask.post("/sworms", {"name": "rooms", "redistribution": "active"}).body["redistribution"] == "active"
 
 
 def test_a_strategy_of_ones_own_must_be_allowed(ask: Asking) -> None:

@@ -21,7 +21,7 @@ def test_the_defaults_can_be_obeyed() -> None:
         ("name", "Rooms"),
         ("restart", "sometimes"),
         ("distribution_strategy", "sideways"),
-        ("redistribution", "active"),
+        ("redistribution", "eager"),
         ("isolation", "thread"),
         ("max_restarts", -1),
         ("max_restarts", True),
