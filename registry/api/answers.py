@@ -72,7 +72,7 @@ class Problem(msgspec.Struct):
 class BatchResult(msgspec.Struct):
     """What became of one item: a process, or a problem."""
 
-    name: str
+    name: Any  #: as it was sent, if it was
     status: int
     process: Process | None = None
     problem: Problem | None = None

@@ -52,7 +52,25 @@ QUERY: dict[str, str] = {
 }
 
 #: What any path may answer besides.
-ALWAYS = ("unauthorized", "forbidden", "database_unavailable")
+ALWAYS = ("unauthorized", "forbidden", "malformed", "invalid", "database_unavailable")
+#: What any path with a body may, and any POST (for its `Idempotency-Key`).
+WITH_BODY = ("too_large", "unsupported_media_type")
+WITH_KEY = ("in_progress", "idempotency_mismatch")
+#: Part of a path -> what it may be found not to be.
+IN_PATH = {"sworm": "unknown_sworm", "node": "unknown_node"}
+
+#: Parameters that are more than text.
+_MOMENT = {"type": "string", "format": "date-time"}
+_TYPES: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "since": {"type": "integer", "minimum": 0},
+    "order": {"type": "string", "enum": ["asc", "desc"]},
+    "at": _MOMENT,
+    "from": _MOMENT,
+    "until": _MOMENT,
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255},
+    "Sworm-Reason": {"type": "string", "maxLength": 1000},
+}
 
 _PATH = {
     "sworm": "Name of a sworm.",
@@ -99,7 +117,7 @@ def documented(
             description=inspect.getdoc(method) or "",
             parameters=_parameters(method, query, if_match),
             request={_JSON: _ref(body.__name__)} if body is not None else None,
-            responses=_responses(told, problems),
+            responses=_responses(told, [*problems, *_implied(method, body is not None)]),
         )
         return decorate(method)
 
@@ -165,7 +183,9 @@ def _parameters(method: Callable[..., Any], query: Iterable[str], if_match: bool
         OpenApiParameter(name, str, OpenApiParameter.PATH, description=_PATH.get(name, ""), required=True)
         for name in places
     ]
-    found += [OpenApiParameter(name, str, OpenApiParameter.QUERY, description=QUERY[name]) for name in query]
+    found += [
+        OpenApiParameter(name, _TYPES.get(name, str), OpenApiParameter.QUERY, description=QUERY[name]) for name in query
+    ]
     headers = ["If-Match"] if if_match else []
     if method.__name__ == "post":
         headers.append("Idempotency-Key")
@@ -174,9 +194,21 @@ def _parameters(method: Callable[..., Any], query: Iterable[str], if_match: bool
     for name in headers:
         required = name == "If-Match"
         found.append(
-            OpenApiParameter(name, str, OpenApiParameter.HEADER, description=_HEADERS[name], required=required)
+            OpenApiParameter(
+                name, _TYPES.get(name, str), OpenApiParameter.HEADER, description=_HEADERS[name], required=required
+            )
         )
     return found
+
+
+def _implied(method: Callable[..., Any], body: bool) -> list[str]:
+    """The problems that follow from what a method takes."""
+    parts = inspect.signature(method).parameters
+    return [
+        *(code for part, code in IN_PATH.items() if part in parts),
+        *(WITH_BODY if body else ()),
+        *(WITH_KEY if method.__name__ == "post" else ()),
+    ]
 
 
 def _responses(told: Mapping[Any, Any], codes: Sequence[str]) -> dict[Any, Any]:
@@ -184,7 +216,7 @@ def _responses(told: Mapping[Any, Any], codes: Sequence[str]) -> dict[Any, Any]:
     for status, shape in told.items():
         found[status if shape is None or isinstance(status, tuple) else (status, _JSON)] = shape
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, *ALWAYS):
+    for code in dict.fromkeys((*codes, *ALWAYS)):
         by_status.setdefault(problems.CODES[code][0], []).append(code)
     for status, several in sorted(by_status.items()):
         shape = {"allOf": [_ref("Problem")], "description": "code: " + ", ".join(several)}
