@@ -318,3 +318,24 @@ def _answer(status: int, body: bytes, headers: dict[str, str]) -> Answer:
         return Answer(status, json.loads(body) if body else None, headers)
     except ValueError:
         return Answer(status, body.decode(errors="replace"), headers)
+
+
+@contextmanager
+def further_agent(cluster: LiveCluster, name: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more agent, as a child of ours: so that its exit status is seen."""
+    words = [str(ROOT / "sworm"), "agent", "--name", name, "--data", str(cluster.data), *flags]
+    environ = {**clean_environment(), **cluster.environ}
+    with (cluster.data / "logs" / f"{name}.log").open("w") as output:
+        agent = subprocess.Popen(words, env=environ, cwd=ROOT, stdout=output, stderr=output)
+        cluster.wait_for("it has joined", lambda: joined(cluster, name))
+        try:
+            yield agent
+        finally:
+            agent.kill()
+            agent.wait()
+
+
+def joined(cluster: LiveCluster, name: str) -> bool:
+    """Whether REST shows a node alive."""
+    answer = cluster.get(f"/nodes/{name}")
+    return answer.status == 200 and answer.body["status"] == "alive"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 
 from swormweb.launch.process import wait_ended
-from tests.live.cluster import LIMIT, ROOT, LiveCluster, clean_environment
+from tests.live.cluster import LIMIT, LiveCluster, further_agent
 
 pytestmark = pytest.mark.live
 
@@ -137,26 +135,6 @@ def test_twenty_deaths_lose_nothing(counted: tuple[LiveCluster, str, list[str]],
             clear(cluster, sworm, names)
             cluster.register_many(sworm, names, COUNTER)
     clear(cluster, sworm, names)
-
-
-@contextmanager
-def further_agent(cluster: LiveCluster, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One more agent, as a child of ours: so that its exit status is seen."""
-    words = [str(ROOT / "sworm"), "agent", "--name", name, "--data", str(cluster.data)]
-    environ = {**clean_environment(), **cluster.environ}
-    with (cluster.data / "logs" / f"{name}.log").open("w") as output:
-        agent = subprocess.Popen(words, env=environ, cwd=ROOT, stdout=output, stderr=output)
-        cluster.wait_for("it has joined", partial(joined, cluster, name))
-        try:
-            yield agent
-        finally:
-            agent.kill()
-            agent.wait()
-
-
-def joined(cluster: LiveCluster, name: str) -> bool:
-    answer = cluster.get(f"/nodes/{name}")
-    return answer.status == 200 and answer.body["status"] == "alive"
 
 
 def test_a_stopped_agent_hands_its_counters_over_and_only_then_exits_with_0(
