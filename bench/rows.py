@@ -101,6 +101,7 @@ _ROWS = (
     Row("handoff.small.exit", "the same: until the node has ended", "s", None, "3.1"),
     Row("handoff.large.time", "the same, 100 KiB", "s", _most(1.0), "2.2 to 2.3"),
     Row("handoff.large.lost", "the same: states or names lost", "names", _most(0)),
+    Row("handoff.large.exit", "the same: until the node has ended", "s", None),
     Row("memory.host", "memory for a name where it runs", "KB", _most(6), "15 to 20"),
     Row("memory.replica", "memory for a name on another node", "KB", _most(1.2), "15 to 20"),
     Row("idle", "idle CPU of a node with 5 000 names", "%", _most(0.7), "1"),

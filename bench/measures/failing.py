@@ -67,8 +67,7 @@ def handoff(bench: Bench, scale: Scale) -> Measured:
             moved = [name for name in names if told["replies"].get(name) == 1]
             yield f"handoff.{size}.time", took
             yield f"handoff.{size}.lost", len(names) - len(moved)
-            if size == "small":
-                yield "handoff.small.exit", exit_after
+            yield f"handoff.{size}.exit", exit_after
 
 
 def _fill(cluster: Cluster, sworm: str, count: int, weight: int) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.live.test_losing_a_node import NODES, alive, moved
 
 pytestmark = pytest.mark.live
 
-HEAVY = "live_workers:Heavy"
+HEAVY, SENDER = "live_workers:Heavy", "live_workers:Sender"
 COUNT = 300
 SIZES = {"1 KiB": 1_024, "100 KiB": 102_400}
 
@@ -29,6 +30,16 @@ def counters(cluster: LiveCluster, sworm: str, size: int, count: int = COUNT, **
     return cluster.call_all(sworm, names, "increment")
 
 
+@contextmanager
+def cordoned(cluster: LiveCluster, *nodes: str) -> Iterator[None]:
+    """These nodes take nothing meanwhile."""
+    for node in nodes:
+        assert cluster.post(f"/nodes/{node}/cordon", {}).status == 200
+    yield
+    for node in nodes:
+        assert cluster.post(f"/nodes/{node}/uncordon", {}).status == 200
+
+
 def clear(cluster: LiveCluster, sworm: str, names: list[str]) -> None:
     """End them all."""
     answers = [cluster.request("DELETE", f"/sworms/{sworm}/processes/{name}") for name in names]
@@ -36,16 +47,17 @@ def clear(cluster: LiveCluster, sworm: str, names: list[str]) -> None:
     assert cluster.running(*NODES) == 0
 
 
-def drain(cluster: LiveCluster, sworm: str, expected: dict[str, int], size: int, node: str) -> float:
-    """Drain one agent, and find every name and every state; returns the seconds that it took."""
-    held = sum(item["node"] == node for item in cluster.processes(sworm).values())
-    began = time.monotonic()
-    operation = cluster.operation(cluster.post(f"/nodes/{node}/drain", {"deadline_s": 60}))
-    took = time.monotonic() - began
-    assert operation["progress"]["total"] == held
+def drain(cluster: LiveCluster, sworm: str, expected: dict[str, int], size: int, node: str, spare: str) -> float:
+    """Drain an agent that has them all onto another one, and find every name and every state; returns the seconds."""
+    assert {item["node"] for item in cluster.processes(sworm).values()} == {node}
+    with cordoned(cluster, spare):
+        began = time.monotonic()
+        operation = cluster.operation(cluster.post(f"/nodes/{node}/drain", {"deadline_s": 60}))
+        took = time.monotonic() - began
+    assert operation["progress"]["total"] == len(expected)
     found = cluster.processes(sworm)
     assert found.keys() == expected.keys()
-    assert all(item["node"] != node and item["state"] == "running" for item in found.values())
+    assert all(item["node"] not in (node, spare) and item["state"] == "running" for item in found.values())
     values = cluster.call_all(sworm, list(expected), "get")
     assert values == {name: {"count": n, "size": size, "age_ms": None} for name, n in expected.items()}
     cluster.up()
@@ -53,27 +65,57 @@ def drain(cluster: LiveCluster, sworm: str, expected: dict[str, int], size: int,
     return took
 
 
+def drains(cluster: LiveCluster, sworm: str, size: int, times: int) -> Iterator[float]:
+    """Drain whoever has them, again and again; each time all 300 move."""
+    with cordoned(cluster, "n2", "n3"):
+        expected = counters(cluster, sworm, size, handoff=True)
+    since = cluster.get("/events?limit=1").body["revision"]
+    for turn in range(times):
+        yield drain(cluster, sworm, expected, size, NODES[turn % 3], NODES[(turn + 2) % 3])
+        if turn % 10 == 9:
+            expected = cluster.call_all(sworm, list(expected), "increment")
+    suspected = cluster.get(f"/events?kind=suspect&since={since}").body["items"]
+    assert suspected == [], "no heartbeat was late for all those states"
+    clear(cluster, sworm, list(expected))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_drains_lose_no_state(hurt_cluster: LiveCluster, measured: Said, size: str) -> None:
-    sworm = f"drained{SIZES[size]}"
-    expected = counters(hurt_cluster, sworm, SIZES[size], handoff=True)
-    for node in NODES[:2]:
-        took = drain(hurt_cluster, sworm, expected, SIZES[size], node)
-        measured(f"a drain of some of {COUNT} states of {size} has succeeded over REST", took)
-    clear(hurt_cluster, sworm, list(expected))
+    for took in drains(hurt_cluster, f"drained{SIZES[size]}", SIZES[size], 2):
+        measured(f"a drain of {COUNT} states of {size} has succeeded over REST", took)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_a_hundred_drains_each_lose_no_state(hurt_cluster: LiveCluster, measured: Said, size: str) -> None:
-    sworm = f"long{SIZES[size]}"
-    expected = counters(hurt_cluster, sworm, SIZES[size], handoff=True)
-    for turn in range(100):
-        took = drain(hurt_cluster, sworm, expected, SIZES[size], NODES[turn % 3])
-        measured(f"a drain of some of {COUNT} states of {size} has succeeded over REST", took)
-        if turn % 10 == 9:
-            expected = hurt_cluster.call_all(sworm, list(expected), "increment")
-    clear(hurt_cluster, sworm, list(expected))
+    for took in drains(hurt_cluster, f"long{SIZES[size]}", SIZES[size], 100):
+        measured(f"a drain of {COUNT} states of {size} has succeeded over REST", took)
+
+
+def test_messages_during_moves_keep_their_order_and_each_ends_once(shared_cluster: LiveCluster) -> None:
+    cluster = shared_cluster
+    cluster.sworms("letters", handoff=True)
+    cluster.sworms("senders")
+    cluster.register_many("letters", ["box"], HEAVY, kwargs={"size": 50_000})
+    senders = [f"s{number}" for number in range(6)]
+    cluster.register_many("senders", senders, SENDER, args=["letters", "box"])
+    assert len({item["node"] for item in cluster.processes("senders").values()}) > 1
+    cluster.call_all("senders", senders, "start")
+    for _ in range(15):
+        cluster.operation(cluster.post("/sworms/letters/processes/box/handoff", {}))
+    sent = cluster.call_all("senders", senders, "stop")
+    told: list[list[Any]] = cluster.call("letters", "box", "told").body["reply"]
+    for name in senders:
+        arrived = [number for sender, number in told if sender == name]
+        assert arrived == sorted(set(arrived)), "in order, and none twice"
+        handled = set(arrived)
+        assert len(sent[name]) > 100
+        for number, kind, outcome in sent[name]:
+            replied = isinstance(outcome, int)
+            assert number in handled or not (replied or (kind == "cast" and outcome == "")), (number, kind, outcome)
+    for name in senders:
+        cluster.request("DELETE", f"/sworms/senders/processes/{name}")
+    cluster.request("DELETE", "/sworms/letters/processes/box")
 
 
 def test_a_checkpointed_state_outlives_a_killed_agent(hurt_cluster: LiveCluster) -> None:

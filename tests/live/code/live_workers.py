@@ -5,13 +5,14 @@ Law: nothing here is imported by a test. Agents find this module through PYTHONP
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
 from os import system
 from typing import Any
 
-from supervisor import Worker
+from supervisor import NotRegistered, Sworm, SwormError, Worker
 
 __all__ = [
     "Blocking",
@@ -22,6 +23,7 @@ __all__ = [
     "Failing",
     "Heavy",
     "Leaving",
+    "Sender",
     "Vanishing",
     "system",
 ]
@@ -143,3 +145,51 @@ class Heavy(Worker):
     def end_handoff(self, state: Any) -> None:
         """All of it."""
         self.count, self.ballast, self.told = state
+
+
+class Sender(Worker):
+    """Sends numbered messages to one process until it is told to stop, by casts and calls in turn."""
+
+    def init(self, sworm: str, to: str) -> None:
+        """To whom."""
+        self.pool = type("Pool", (Sworm,), {"name": sworm})
+        self.to = to
+        self.sent: list[list[Any]] = []
+        self.stopping = False
+        self.over = asyncio.Event()
+
+    async def handle_call(self, message: Any) -> Any:
+        """"start" begins; "stop" ends, and returns [number, "cast" or "call", reply, or error; "" for a cast sent]."""
+        if message == "start":
+            self.spawn(self.send())
+            return None
+        self.stopping = True
+        await self.over.wait()
+        return self.sent
+
+    async def send(self) -> None:
+        """One after the other; what is not known at the moment is not sent."""
+        number = 0
+        while not self.stopping:
+            number += 1
+            if number % 2:
+                self.sent.append([number, "cast", await self.cast(number)])
+            else:
+                self.sent.append([number, "call", await self.call(number)])
+        self.over.set()
+
+    async def cast(self, number: int) -> str:
+        """Empty, or why it was not sent."""
+        await asyncio.sleep(0)
+        try:
+            self.pool.cast(self.to, [self.name, number])
+        except NotRegistered as error:
+            return error.code
+        return ""
+
+    async def call(self, number: int) -> Any:
+        """The reply, or the error's code."""
+        try:
+            return await self.pool.call(self.to, [self.name, number], timeout=10.0)
+        except SwormError as error:
+            return error.code
