@@ -433,6 +433,9 @@ class Arbiter:
             self._strand(slot, last, choice)
             self._release(slot)
             return
+        if choice.late and self.estates.must_wait(slot, last):  # a new view came meanwhile: who has its state now?
+            self._release(slot)
+            return
         self.stranded.pop(slot, None)
         restarts, kept = entry.restarts + 1, self.estates.take(slot)
         if choice.host == context.me:

@@ -102,7 +102,7 @@ class Transfers:
         if known is not None:
             self._drop(known)
         if not 0 < size <= MAX_STATE:
-            then(None)
+            then(None if size else b"")
             return
         self.incoming[key] = Incoming(key, holder, size, then, deque(range(0, size, PIECE)))
         self._ask()

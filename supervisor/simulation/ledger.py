@@ -15,6 +15,7 @@ from registry.core.messages import DIRECTORY
 from registry.core.names import MOVED
 from registry.core.origin import VersionedMap
 from supervisor.core.gate import BOUNCED
+from supervisor.simulation.states import decode
 
 if TYPE_CHECKING:
     from supervisor.simulation.workers import Worker
@@ -56,8 +57,9 @@ class Ledger:
     def node_ends(self, host: Host) -> None:
         """To be called before a node is gone: what goes with it?"""
         for worker in host.workers.running():
-            if not any(self._keeps(other, peer, worker) for peer in self.world.live() if peer is not host
-                       for other in peer.workers.running()):  # fmt: skip
+            others = [peer for peer in self.world.live() if peer is not host]
+            kept = any(self._keeps(other, peer, worker) for peer in others for other in peer.workers.running())
+            if not kept and not any(_is_prepared(peer, host, worker) for peer in others):
                 self.forgive(worker.state)
         left = self._known_without(host)
         self.doubtful.update(slot for slot in self.acknowledged if slot not in left)
@@ -93,6 +95,16 @@ def _newest(hosts: list[Host], sworm: str) -> list[VersionedMap]:
             if origin not in newest or newest[origin].version < copy.version:
                 newest[origin] = copy
     return list(newest.values())
+
+
+def _is_prepared(peer: Host, host: Host, lost: Worker) -> bool:
+    """Whether a target holds the whole state of a process that is being moved to it by the attempt under way."""
+    process = host.node.context.processes.get(lost.effect.serial)
+    target = peer.node.context.targets.get((lost.effect.sworm, lost.effect.name))
+    if process is None or process.move is None or target is None or target.prepare is None or target.kept is None:
+        return False
+    under_way = (target.prepare.pid, target.prepare.epoch) == (process.pid, process.move.epoch)
+    return under_way and not peer.paused and decode(target.kept.state) >= lost.state
 
 
 def _is_committed(worker: Worker, host: Host) -> bool:

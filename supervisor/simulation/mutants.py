@@ -18,6 +18,7 @@ from supervisor.core.claims import Arbiter
 from supervisor.core.conflict import Conflicts
 from supervisor.core.context import Context
 from supervisor.core.drain import Drain
+from supervisor.core.estates import Estates
 from supervisor.core.handoff import Handoffs
 from supervisor.core.process import MOVED_PHASE, Process
 from supervisor.core.receiving import Receiving
@@ -169,6 +170,13 @@ _ALL = (
         Receiving,
         "target_ready",
         _opens_early,
+    ),
+    Mutant(
+        "copy-is-forgotten",
+        "Swarm: the state is lost when a node dies in a handoff, though the other one has it",
+        Estates,
+        "must_wait",
+        _nothing,
     ),
     Mutant(
         "healthy-names-go",

@@ -28,6 +28,7 @@ from supervisor.core.events import (
     WorkerStarted,
 )
 from supervisor.core.gate import BOUNCED, Gate
+from supervisor.simulation.states import decode, encode
 
 if TYPE_CHECKING:
     from supervisor.simulation.world import World
@@ -151,13 +152,3 @@ class Workers:
 
     def _tell(self, event: object) -> None:
         self.world.step(self.world.hosts[self.origin], event)
-
-
-def encode(state: set[str]) -> bytes:
-    """A counter's state as bytes."""
-    return ",".join(sorted(state)).encode()
-
-
-def decode(state: bytes) -> set[str]:
-    """A counter's state from bytes."""
-    return set(state.decode().split(",")) - {""}

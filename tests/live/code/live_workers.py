@@ -159,7 +159,7 @@ class Sender(Worker):
         self.over = asyncio.Event()
 
     async def handle_call(self, message: Any) -> Any:
-        """"start" begins; "stop" ends, and returns [number, "cast" or "call", reply, or error; "" for a cast sent]."""
+        """ "start" begins; "stop" ends, and returns [number, "cast" or "call", reply, or error; "" for a cast sent]."""
         if message == "start":
             self.spawn(self.send())
             return None
