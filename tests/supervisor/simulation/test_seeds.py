@@ -41,7 +41,7 @@ FOUND = {
     498: "a loser was told to stop, the winner departed, and the loser took the last entry of the name with it",
     526: "a move granted on one side of a split gave a node a lower epoch than it had opened before",
     185: "one arbiter granted one epoch to two attempts",
-    18: "a view changed while a user's strategy chose, and a process was restored without the state that had been found",
+    18: "a view changed while a strategy chose, and a process was restored without the state that had been found",
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
 }
 
