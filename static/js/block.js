@@ -18,9 +18,10 @@ const STATUS_WORDS = {
 };
 
 export class Block {
-  /** `on` has open(node), acknowledge(node). */
+  /** `on` has open(node), acknowledge(node), isMarked(key). */
   constructor(name, on) {
     this.name = name;
+    this.isMarked = on.isMarked;
     this.slots = new Slots();
     this.hidden = new Set(); // keys that are still on their way here
     this.ghosts = new Set(); // keys that were lost with the node and are not back
@@ -74,7 +75,8 @@ export class Block {
     const slot = this.slots.slotOf.get(key);
     if (slot === undefined || this.waffle.sprites === null) return;
     const look = this.look(key, model, filter);
-    const set = look?.dim ? this.waffle.sprites.dim : this.waffle.sprites.full;
+    const { dim, full, marked } = this.waffle.sprites;
+    const set = this.isMarked(key) ? marked : look?.dim ? dim : full;
     this.waffle.paint(slot, look === null ? null : set[look.shape]);
   }
 

@@ -43,7 +43,7 @@ function edge(blocks, start, way, from = way) {
 }
 
 export class Keyboard {
-  /** `on` has open(key), spoken(key). */
+  /** `on` has open(key), mark(key), move(key), spoken(key). */
   constructor(element, map, on) {
     Object.assign(this, { element, map, on });
     element.addEventListener("keydown", (event) => this.pressed(event));
@@ -58,8 +58,10 @@ export class Keyboard {
 
   pressed(event) {
     if (event.target !== this.element || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Enter" && this.map.focused !== null) {
-      this.on.open(this.map.focused);
+    const act = { Enter: this.on.open, x: this.on.mark, m: this.on.move }[event.key];
+    if (act !== undefined && this.map.focused !== null) {
+      event.preventDefault();
+      act(this.map.focused);
       return;
     }
     const names = [...this.map.container.children].map((child) => child.dataset.node);

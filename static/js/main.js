@@ -4,6 +4,7 @@
 
 import { request } from "./api.js";
 import { copyButton, h, say, tellTimes } from "./dom.js";
+import { Drag } from "./drag.js";
 import { Drawer } from "./drawer.js";
 import { Filter } from "./filter.js";
 import { clauses, picture, present } from "./health.js";
@@ -13,7 +14,9 @@ import { Lately } from "./lately.js";
 import { Link } from "./link.js";
 import { Losses } from "./losses.js";
 import { ProcessMap } from "./map.js";
+import { Marks } from "./marks.js";
 import { Model, partsOf } from "./model.js";
+import { Moving } from "./moving.js";
 import { NodePanel } from "./node_panel.js";
 import { ProcessPanel } from "./process_panel.js";
 import { Tip } from "./tip.js";
@@ -66,6 +69,7 @@ function acknowledge(name) {
 
 const page = {
   model,
+  marks: new Marks(),
   acknowledge,
   forgetNode: (name) => changed(model.forget(name)),
   may: (scope) => rights.has(scope),
@@ -84,6 +88,15 @@ const tip = new Tip(by("tip"));
 const lately = new Lately(by("lately"), journal, { open });
 const twin = new Twin(by("twin"), model, filter, { open });
 
+const moving = new Moving({ bar: by("marked"), log: by("moves") }, page, () => map.repaint());
+const mayMove = rights.has("process:handoff");
+
+function mark(key) {
+  if (!mayMove) return;
+  moving.toggle(key);
+  speak(key);
+}
+
 const map = new ProcessMap({
   container: by("blocks"),
   overlay: by("overlay"),
@@ -95,11 +108,20 @@ const map = new ProcessMap({
     open,
     openNode: (name) => drawer.openNode(name),
     acknowledge,
+    mark,
+    isMarked: (key) => moving.isMarked(key),
     hover: (key, x, y) => tip.show(key === null ? null : (model.processes.get(key) ?? null), x, y),
   },
 });
 
-new Keyboard(by("map"), map, { open, spoken: speak });
+new Keyboard(by("map"), map, { open, mark, move: (key) => (mayMove ? moving.propose(moving.taken(key)) : undefined), spoken: speak });
+if (mayMove) {
+  new Drag(map, {
+    dragged: (key) => moving.taken(key),
+    takes: (name) => present(model).some((node) => node.name === name && node.status === "alive" && !node.cordoned),
+    dropped: (processes, node) => moving.propose(processes, node),
+  });
+}
 
 const toolbar = new Toolbar(
   { sworms: by("sworms"), legend: by("legend"), search: by("search"), matches: by("matches"), views: by("views") },
@@ -128,7 +150,8 @@ function showView(view) {
 function speak(key) {
   const process = model.processes.get(key);
   const [sworm, name] = partsOf(key);
-  say(by("spoken"), process ? `${name}, ${sworm}, ${stateWord(process.state)} on ${process.node}` : `${name}, ${sworm}, lost`);
+  const marked = moving.isMarked(key) ? ", marked" : "";
+  say(by("spoken"), process ? `${name}, ${sworm}, ${stateWord(process.state)} on ${process.node}${marked}` : `${name}, ${sworm}, lost`);
 }
 
 function showHealth(now) {
@@ -170,6 +193,7 @@ function changed(change) {
   pictured = true;
   map.apply(change);
   drawer.panel?.refresh();
+  moving.tick(now);
   countsStale = true;
   showHealth(now);
   showEmpty();
@@ -201,6 +225,7 @@ function tick() {
   showEmpty();
   tellTimes(now);
   drawer.panel?.refresh();
+  moving.tick(now);
 }
 
 /** Counts change with every diff; people read them four times a second at most. */

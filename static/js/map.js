@@ -20,7 +20,7 @@ const JOURNAL = 150;
 const HIDDEN_STATUSES = new Set(["observing", "forgotten"]);
 
 export class ProcessMap {
-  /** `on` has open(key), openNode(name), acknowledge(name), hover(key | null, x, y). `filter` has shows(process). */
+  /** `on` has open(key), openNode(name), acknowledge(name), isMarked(key), mark(key), hover(key | null, x, y). `filter` has shows(process). */
   constructor({ container, overlay, model, losses, filter, acknowledged, on }) {
     Object.assign(this, { container, model, losses, filter, acknowledged, on });
     this.blocks = new Map();
@@ -181,7 +181,7 @@ export class ProcessMap {
 
   ensureBlock(name, i) {
     if (this.blocks.has(name)) return;
-    const block = new Block(name, { open: this.on.openNode, acknowledge: this.on.acknowledge });
+    const block = new Block(name, { open: this.on.openNode, acknowledge: this.on.acknowledge, isMarked: this.on.isMarked });
     this.blocks.set(name, block);
     block.fill(this.model.on(name));
     this.container.insertBefore(block.element, this.container.children[i] ?? null);
@@ -352,7 +352,9 @@ export class ProcessMap {
 
   clicked(event) {
     const key = this.keyUnder(event);
-    if (key !== null && this.model.processes.has(key)) this.on.open(key);
+    if (key === null || !this.model.processes.has(key)) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey) this.on.mark(key);
+    else this.on.open(key);
   }
 
   keyUnder(event) {

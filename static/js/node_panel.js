@@ -7,6 +7,7 @@ import { request } from "./api.js";
 import { confirmed } from "./confirm.js";
 import { glyph, h, say, when } from "./dom.js";
 import { Facts } from "./facts.js";
+import { curl, sworm as command, twins } from "./twins.js";
 import { bytes, count, counted, moment, shapeOf, stateWord } from "./words.js";
 
 const FIGURES = {
@@ -116,7 +117,13 @@ export class NodePanel {
     if (node.status === "left") return [forget];
     if (node.status === "dead") return [button("Acknowledge", () => this.page.acknowledge(this.name)), forget];
     const cordon = node.cordoned ? button(`Uncordon ${this.name}`, () => this.cordon(false)) : button(`Cordon ${this.name}`, () => this.cordon(true));
-    return [cordon, button(`Drain ${this.name}`, () => this.drain(), "button.danger")];
+    return [cordon, button(`Drain ${this.name}`, () => this.drain(), "button.danger"), this.twins(node.cordoned ? "uncordon" : "cordon")];
+  }
+
+  /** What the buttons do, for scripts. */
+  twins(verb) {
+    const of = (what, word) => [[`${word}, over REST`, curl("POST", `/nodes/${this.name}/${what}`)], ["as a command", command(what, this.name)]];
+    return twins([...of(verb, verb === "cordon" ? "Cordon" : "Uncordon"), ...of("drain", "Drain")]);
   }
 
   start(parts) {

@@ -141,7 +141,7 @@ class OperationPage {
     say(this.words, progressWords(operation, now));
     this.showProblem(operation);
     this.showFacts(operation);
-    this.cancel.hidden = this.over || operation.cancelling || operation.kind === "drain" || !rights.has(scopeOf(operation.kind));
+    this.cancel.hidden = this.over || operation.cancelling || !rights.has(scopeOf(operation.kind));
     this.showLine(operation.steps);
   }
 

@@ -2,7 +2,7 @@
 
    Law: colours live in tokens.css alone; here they are read, once per theme and cell size. */
 
-import { SHAPES, sprite } from "./sprites.js";
+import { SHAPES, framed, sprite } from "./sprites.js";
 
 /** Opacity of a cell that the filter leaves out: still there, out of the way. */
 const DIM = 0.16;
@@ -26,11 +26,12 @@ export class Palette {
   /** Read the colours again: after a change of theme. */
   read() {
     this.colours = new Map(SHAPES.map((shape) => [shape, readColour(`--state-${shape}`)]));
+    this.accent = readColour("--accent");
     this.sets = new Map(); // size in device pixels -> sprites
     this.pictures = new Map();
   }
 
-  /** {shape: pixels} for full cells and `dim` ones, n device pixels wide. */
+  /** {shape: pixels} for full cells, `dim` and `marked` ones, n device pixels wide. */
   sprites(n) {
     let set = this.sets.get(n);
     if (set === undefined) this.sets.set(n, (set = this.make(n)));
@@ -38,10 +39,11 @@ export class Palette {
   }
 
   make(n) {
-    const set = { full: {}, dim: {} };
+    const set = { full: {}, dim: {}, marked: {} };
     for (const [shape, colour] of this.colours) {
       set.full[shape] = sprite(shape, n, colour);
       set.dim[shape] = sprite(shape, n, colour, DIM);
+      set.marked[shape] = framed(set.full[shape], n, this.accent);
     }
     return set;
   }

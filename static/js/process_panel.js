@@ -10,6 +10,7 @@ import { copyButton, glyph, h, say, when } from "./dom.js";
 import { Facts } from "./facts.js";
 import { cause, told } from "./history.js";
 import { keyOf } from "./model.js";
+import { curl, sworm as command, twins } from "./twins.js";
 import { moment, shapeOf, stateWord } from "./words.js";
 
 /** Events shown. */
@@ -41,6 +42,7 @@ export class ProcessPanel {
     this.events = h("ol.events");
     this.eventsNote = h("p.faint", {}, "Loading events");
     this.log = h("div.actions-log");
+    this.same = h("div");
     this.element = h(
       "div.panel",
       {},
@@ -49,6 +51,7 @@ export class ProcessPanel {
       this.state,
       this.gone,
       this.buttons(),
+      this.same,
       this.log,
       this.facts.element,
       h("h3", {}, "What happened"),
@@ -61,7 +64,7 @@ export class ProcessPanel {
   buttons() {
     const parts = [];
     if (this.page.may("process:handoff")) {
-      this.target = h("select", { "aria-label": "Hand off to node" });
+      this.target = h("select", { "aria-label": "Hand off to node", onchange: () => this.showTwins() });
       this.move = h("button", { type: "button", onclick: () => this.handOff() }, "Hand off");
       parts.push(h("span.joined", {}, this.move, this.target));
     }
@@ -84,7 +87,7 @@ export class ProcessPanel {
     if (process === undefined) {
       say(this.gone, known ? "It is gone: nothing runs under this name any more. This is what it last was." : "Nothing runs under this name.");
     }
-    if (this.bar) this.bar.hidden = process === undefined;
+    if (this.bar) this.bar.hidden = this.same.hidden = process === undefined;
     if (known !== undefined) this.describe(known, process !== undefined);
     for (const action of this.actions) action.tick(Date.now());
   }
@@ -127,6 +130,7 @@ export class ProcessPanel {
     this.target.replaceChildren(...names.map((name) => h("option", { value: name }, `to ${name}`)));
     if (names.includes(chosen)) this.target.value = chosen;
     this.move.disabled = this.target.disabled = names.length === 0;
+    this.showTwins();
     this.move.title = names.length === 0 ? "No other node can take it" : "";
   }
 
@@ -203,6 +207,23 @@ export class ProcessPanel {
       seen: () => this.process !== undefined && this.process.pid !== before && this.process.state === "running",
       sight: () => `runs as ${this.process.pid}`,
     });
+  }
+
+  /** What the buttons do, for scripts. */
+  showTwins() {
+    const { sworm, name } = this;
+    const path = processPath(sworm, name);
+    const to = this.target?.value;
+    const handOff = [["Hand off, over REST", curl("POST", `${path}/handoff`, JSON.stringify({ to }))], ["as a command", command("handoff", sworm, name, "--to", to)]];
+    const rest = [
+      ["Restart, over REST", curl("POST", `${path}/restart`)], ["as a command", command("restart", sworm, name)],
+      ["Stop, over REST", curl("DELETE", path)], ["as a command", command("unregister", sworm, name)],
+    ];
+    const forms = [...(to ? handOff : []), ...(this.page.may("process:write") ? rest : [])];
+    const open = this.same.firstChild?.open ?? false;
+    const fold = twins(forms);
+    fold.open = open;
+    this.same.replaceChildren(fold);
   }
 
   handOff() {

@@ -34,6 +34,15 @@ export function coverage(shape, px, py, n) {
   return hits / 9;
 }
 
+/** A sprite with a frame in another colour: a marked cell. The smallest cells are all frame. */
+export function framed(pixels, n, [red, green, blue]) {
+  const wide = n < 6 ? n : Math.max(1, Math.round(n * 0.2));
+  const word = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  const marked = pixels.slice();
+  for (let y = 0; y < n; y += 1) for (let x = 0; x < n; x += 1) if (Math.min(x, y, n - 1 - x, n - 1 - y) < wide) marked[y * n + x] = word;
+  return marked;
+}
+
 /** One cell of n × n device pixels in [red, green, blue] at an opacity 0…1, as little-endian RGBA words. */
 export function sprite(shape, n, [red, green, blue], opacity = 1) {
   const pixels = new Uint32Array(n * n);

@@ -122,3 +122,155 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     page.get_by_text("The same for scripts").click()
     assert Axe().run(page).response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+# ------------------------------------------------------------------------------------------------- dragging, and marks
+
+CENTRE = """([node, i]) => {
+  const canvas = document.querySelector(`.block[data-node="${node}"] canvas`);
+  const box = canvas.getBoundingClientRect();
+  return [box.left + 7 + 16 * i, box.top + 7];
+}"""
+
+
+def cell(page: Page, node: str, number: int = 0) -> tuple[float, float]:
+    """Where a node's cell is."""
+    x, y = page.evaluate(CENTRE, [node, number])
+    return x, y
+
+
+def drag(page: Page, start: tuple[float, float], node: str) -> None:
+    """Press on a cell and let go over a node's block."""
+    box = page.locator(f".block[data-node='{node}']").bounding_box()
+    assert box is not None
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(start[0] + 8, start[1] + 8)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 12, steps=4)
+
+
+def filled(visit: Visit, stage: Stage, role: str = scopes.OPERATOR) -> Page:
+    stage.fill({"n1": ["a", "b", "c"], "n2": ["d"]})
+    stage.define("counters")
+    page = visit("/", role)
+    expect(page.locator("#health")).to_contain_text("4 processes")
+    return page
+
+
+def test_a_cell_dragged_to_another_block_proposes_a_handoff(visit: Visit, stage: Stage) -> None:
+    page = filled(visit, stage)
+    drag(page, cell(page, "n1"), "n2")
+    expect(page.locator(".drag-ghost")).to_have_text("a")
+    expect(page.locator(".block[data-node='n2']")).to_have_class(re.compile("drop-yes"))
+    page.mouse.up()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Hand off a?")
+    dialog.get_by_text("The same for scripts").click()
+    expect(dialog).to_contain_text("./sworm handoff counters a --to n2")
+    assert not Operation.objects.exists()
+    dialog.get_by_role("button", name="Hand off a to n2").click()
+    action = page.locator("#moves .action")
+    expect(action).to_contain_text("accepted")
+    made = Operation.objects.get()
+    assert (made.kind, made.target, made.params["to"]) == ("handoff", "counters/a", "n2")
+    expect(action.get_by_role("link")).to_have_attribute("href", f"/operations/{made.pk}")
+    stage.put("a", "n2")
+    expect(action).to_contain_text("runs on n2")
+    expect(page.locator("#drawer")).to_be_hidden()
+
+
+def test_a_drag_that_ends_nowhere_proposes_nothing(visit: Visit, stage: Stage) -> None:
+    page = filled(visit, stage)
+    stage.node("n3", "draining")
+    expect(page.locator(".block[data-node='n3']")).to_have_attribute("data-status", "draining")
+    drag(page, cell(page, "n1"), "n3")
+    expect(page.locator(".block[data-node='n3']")).to_have_class(re.compile("drop-no"))
+    page.mouse.up()
+    drag(page, cell(page, "n1"), "n2")
+    page.keyboard.press("Escape")
+    expect(page.locator(".drag-ghost")).to_have_count(0)
+    page.mouse.up()
+    drag(page, cell(page, "n1"), "n1")
+    page.mouse.up()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#drawer")).to_be_hidden()
+    page.mouse.click(*cell(page, "n1"))
+    expect(page.locator("#drawer")).to_contain_text("running on n1")
+
+
+def test_the_marked_move_together_after_a_confirmation_that_counts(visit: Visit, stage: Stage) -> None:
+    page = filled(visit, stage)
+    page.keyboard.down("Shift")
+    for number in (0, 2):
+        page.mouse.click(*cell(page, "n1", number))
+    page.keyboard.up("Shift")
+    expect(page.locator("#marked")).to_contain_text("2 processes marked")
+    expect(page).to_have_url(re.compile(r"#m=counters%2Fa&m=counters%2Fc$"))
+    drag(page, cell(page, "n1"), "n3")
+    expect(page.locator(".drag-ghost")).to_have_text("2 processes")
+    page.mouse.up()
+    page.get_by_role("dialog").get_by_role("button", name="Hand off 2 processes to n3").click()
+    expect(page.locator("#moves .action")).to_contain_text("accepted")
+    made = Operation.objects.get()
+    names = made.processes.order_by("name").values_list("name", flat=True)
+    assert (made.kind, list(names), made.params["to"]) == ("migrate", ["a", "c"], "n3")
+    page.reload()
+    expect(page.locator("#marked")).to_contain_text("2 processes marked")
+    page.get_by_role("button", name="Unmark all").click()
+    expect(page.locator("#marked")).to_be_hidden()
+
+
+def test_the_keyboard_marks_and_proposes_the_same(visit: Visit, stage: Stage) -> None:
+    page = filled(visit, stage)
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(page.locator("#spoken")).to_have_text(re.compile("marked$"))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(page.locator("#marked")).to_contain_text("2 processes marked")
+    page.keyboard.press("m")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("combobox")).to_be_focused()
+    dialog.get_by_role("combobox").select_option("n2")
+    dialog.get_by_role("button", name="Hand off 2 processes to n2").press("Enter")
+    expect(page.locator("#moves .action")).to_contain_text("accepted")
+    assert Operation.objects.get().total == 2
+
+
+def test_who_may_only_look_neither_drags_nor_marks(visit: Visit, stage: Stage) -> None:
+    page = filled(visit, stage, scopes.VIEWER)
+    drag(page, cell(page, "n1"), "n2")
+    expect(page.locator(".drag-ghost")).to_have_count(0)
+    page.mouse.up()
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("m")
+    expect(page.locator("#marked")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_while_something_is_proposed(theme: str, visit: Visit, stage: Stage, page: Page) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    filled(visit, stage)
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    assert Axe().run(page).response["violations"] == []
+    page.keyboard.press("m")
+    page.get_by_role("dialog").get_by_text("The same for scripts").click()
+    assert Axe().run(page).response["violations"] == []
+
+
+def test_the_drawers_say_the_same_for_scripts(visit: Visit, stage: Stage) -> None:
+    filled(visit, stage)
+    page = visit("/?p=counters/a", scopes.ADMIN)
+    drawer = page.locator("#drawer")
+    drawer.get_by_text("The same for scripts").click()
+    expect(drawer).to_contain_text("./sworm handoff counters a --to n2")
+    expect(drawer).to_contain_text("./sworm restart counters a")
+    page.goto(page.url.split("?")[0] + "?n=n1")
+    drawer.get_by_text("The same for scripts").click()
+    expect(drawer).to_contain_text("./sworm drain n1")

@@ -219,6 +219,10 @@ class Stage:
         at = timezone.now() - timedelta(seconds=age)
         ReplicaSnapshot.objects.create(node=node, sworm=sworm, versions=versions, observed_at=at, **values)
 
+    def define(self, sworm: str) -> None:
+        """A sworm that is defined."""
+        Sworm.objects.create(name=sworm, handoff=True)
+
     def silence(self) -> None:
         """The observer writes no more."""
         self._silent.set()
