@@ -128,21 +128,30 @@ class Engine:
             return
         rows = {row.pk: row for row in Operation.objects.filter(state__in=OPEN_STATES).order_by("created_at")}
         self._runners = {key: runner for key, runner in self._runners.items() if key in rows}
-        for key, row in rows.items():
-            runner = self._runners.get(key) or self._take_up(row, term)
-            if runner is None:
-                continue
-            ours = runner.turn(row)
-            if not ours or runner.ended is not None:
-                self._runners.pop(key, None)
-            if ours and runner.ended is not None:
-                self._tell(f"operation_{runner.ended.state}", runner.operation, runner.ended.detail)
+        for row in rows.values():
+            try:
+                self._turn_of(row, term)
+            except Error:
+                raise
+            except Exception:  # a defect of ours in one of them must not hold up the others
+                logger.exception("operation %s failed", row.pk)
+                self._runners.pop(row.pk, None)
+                self._fail(row, term, "internal", "the observer failed at it; its log has the traceback")
+
+    def _turn_of(self, row: Operation, term: Term) -> None:
+        runner = self._runners.get(row.pk) or self._take_up(row, term)
+        if runner is None:
+            return
+        ours = runner.turn(row)
+        if not ours or runner.ended is not None:
+            self._runners.pop(row.pk, None)
+        if ours and runner.ended is not None:
+            self._tell(f"operation_{runner.ended.state}", runner.operation, runner.ended.detail)
 
     def _take_up(self, row: Operation, term: Term) -> Runner | None:
         if row.state == PENDING and time.time() > float(row.params.get("take_up_by", 0.0)):
             detail = f"no observer took it up within {operations.TAKE_UP:.0f} s; nothing was done"
-            if operations.store(row, term, (), row.done, End(FAILED, "no_answer", detail)):
-                self._tell("operation_failed", row, detail)
+            self._fail(row, term, "no_answer", detail)
             return None
         first = row.state == PENDING
         if not operations.take_up(row, term):
@@ -152,6 +161,10 @@ class Engine:
         self._runners[row.pk] = runner
         self._tell("operation_started" if first else "operation_resumed", row, f"by {term.holder}")
         return runner
+
+    def _fail(self, row: Operation, term: Term, code: str, detail: str) -> None:
+        if operations.store(row, term, (), row.done, End(FAILED, code, detail)):
+            self._tell("operation_failed", row, detail)
 
     def _forget(self) -> None:
         """Nothing is known of the last transaction: the rows say how far everything is."""

@@ -287,3 +287,14 @@ def test_cancelling() -> None:
     assert ask.get("/operations/nonsense").code == "unknown_operation"
     assert asking("read").post(f"/operations/{running.pk}/cancel").code == "forbidden"
     assert asking("process:handoff").post(f"/operations/{restart.pk}/cancel").code == "forbidden"
+
+
+def test_a_defect_in_one_operation_does_not_hold_up_the_others(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = Operation.objects.create(kind="migrate", sworm="rooms", state=RUNNING, requested_by="me")  # without rules
+    agent.answers["handoff"] = moves_to("n2")
+    assert driver.ended(ask.post(HANDOFF, {"to": "n2"}).body["id"])["state"] == "succeeded"
+    found = ask.get(f"/operations/{odd.pk}").body
+    assert (found["state"], found["problem"]["code"]) == ("failed", "internal")
+    assert "Traceback" in caplog.text
