@@ -55,7 +55,7 @@ LISTS = {
 }
 
 #: Those whose table is not the plain one of `lists.js` -> their script.
-SCRIPTS = {name: f"js/{name}.js" for name in ("processes", "groups", "events", "replicas", "audit")}
+SCRIPTS = {name: f"js/{name}.js" for name in ("processes", "groups", "operations", "events", "replicas", "audit")}
 
 #: The rail: only what works is in it.
 RAIL = (
@@ -129,7 +129,7 @@ def process(request: HttpRequest) -> HttpResponse:
 @login_required(login_url=SIGN_IN)
 def operation(request: HttpRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as the path names it
     """The page of one operation; 403 for an account without the right to read."""
-    context = frame(request)
+    context = frame(request, within="/operations")
     if scopes.READ not in context["scopes"].split():
         return render(request, "403.html", context, status=403)
     return render(request, "operation.html", {**context, "id": str(id)})

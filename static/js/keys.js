@@ -19,7 +19,8 @@ const ELSEWHERE = [
   ["?", "Show these keys"],
   ["Esc", "Close what is open"],
   ["↑ ↓", "Move between the rows of a table, or over the map"],
-  ["x", "Mark the row one is in"],
+  ["x", "Mark the row, or the cell of the map, one is in"],
+  ["m", "On the map: hand off what is marked, or the cell one is in"],
   ["Enter", "Open it"],
 ];
 

@@ -54,22 +54,6 @@ const PAGES = {
       ["Last seen", (item) => time(item.last_seen)],
     ],
   },
-  operations: {
-    path: "/operations",
-    words: ["operation", "operations"],
-    empty: "Nothing slow was asked for yet. Handing a process off, ./sworm migrate, rebalance, restart or drain shows up here.",
-    columns: [
-      ["Asked", (item) => time(item.created_at)],
-      ["Operation", (item) => h("a", { href: `/operations/${item.id}` }, item.kind.replaceAll("_", " "))],
-      ["Of", (item) => mono(targetText(item.target))],
-      ["State", (item) => (item.cancelling ? "cancelling" : item.state)],
-      ["Progress", (item) => (item.progress.total ? `${count(item.progress.done)} of ${count(item.progress.total)}` : "")],
-      ["Took", (item) => tookText(item)],
-      ["By", (item) => item.requested_by],
-      ["Why", (item) => item.reason ?? "", "wide"],
-      ["Problem", (item) => item.problem?.detail ?? "", "wide"],
-    ],
-  },
   events: {
     path: "/events",
     filters: { order: "desc" },
@@ -100,16 +84,6 @@ const PAGES = {
     ],
   },
 };
-
-function targetText(target) {
-  return typeof target === "string" ? target : Object.values(target ?? {}).filter(Boolean).join(" ");
-}
-
-function tookText({ created_at: from, ended_at: to }) {
-  if (!to) return "";
-  const seconds = (moment(to) - moment(from)) / 1000;
-  return `${seconds < 10 ? seconds.toFixed(1) : count(Math.round(seconds))} s`;
-}
 
 /** Which nodes run this revision, and which another one. */
 function revisions({ revision, nodes }) {

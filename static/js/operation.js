@@ -5,6 +5,8 @@
 
 import { Action } from "./action.js";
 import { listPath, request } from "./api.js";
+import { processLink } from "./cells.js";
+import { follow } from "./cluster.js";
 import { confirmed } from "./confirm.js";
 import { copyButton, glyph, h, say, tellTimes, when } from "./dom.js";
 import { Facts } from "./facts.js";
@@ -238,11 +240,10 @@ class OperationPage {
 
 function cells({ state, sworm, name, from, to, attempts, at, why, detail, code }) {
   const [shape, word] = STEP_STATES[state] ?? ["unknown", state];
-  const link = h("a.mono", { href: `/?${new URLSearchParams({ p: `${sworm}/${name}` })}` }, `${sworm}/${name}`);
   const times = attempts === 0 ? "not yet" : attempts === 1 ? "once" : `${attempts} times`;
   return [
     h("td.state", {}, glyph(shape), word),
-    h("td", {}, link, " ", copyButton(name, "name")),
+    h("td", {}, processLink(sworm, name), " ", copyButton(name, "name")),
     h("td.mono", {}, from ?? ""),
     h("td.mono", {}, to ?? "as placed"),
     h("td", {}, times),
@@ -254,3 +255,4 @@ function cells({ state, sworm, name, from, to, attempts, at, why, detail, code }
 
 const page = new OperationPage(document.getElementById("operation"));
 window.setInterval(() => page.tick(), 1000);
+follow(document.getElementById("cluster"));

@@ -34,14 +34,19 @@ export function nameOf({ kind, target, asked = {} }) {
 
 /** Where it stands, in one sentence. */
 export function sentence(operation, now) {
-  const { state, cancelling, created_at: asked, started_at: started, ended_at: ended } = operation;
+  const { state, cancelling, created_at: asked, started_at: started } = operation;
   if (state === "pending") return `Asked for ${span(now - moment(asked))} ago; no observer has taken it up yet`;
-  const took = ended ? span(moment(ended) - moment(started ?? asked)) : "";
+  const took = tookWords(operation);
   if (state === "succeeded") return `Succeeded after ${took}`;
   if (state === "failed") return `Failed after ${took}`;
   if (state === "cancelled") return `Cancelled by ${operation.cancelled_by || "somebody"} after ${took}`;
   const since = span(now - moment(started));
   return cancelling ? `Cancelled by ${operation.cancelled_by}: what is under way finishes, nothing more begins` : `Running for ${since}`;
+}
+
+/** How long it took, once it has ended. */
+export function tookWords({ created_at: asked, started_at: started, ended_at: ended }) {
+  return ended ? span(moment(ended) - moment(started ?? asked)) : "";
 }
 
 /** "34 of 104 processes · 12 a second · 6 s left" */

@@ -101,10 +101,14 @@ def test_an_operation_that_is_not_there_says_so(visit: Visit, stage: Stage, comp
 
 def test_the_list_leads_to_each(visit: Visit, stage: Stage) -> None:
     operation = stage.operation("rebalance", moves(1), params={"dwell_s": 60})
-    page = visit("/operations")
+    page = visit("/operations?state=failed")
+    expect(page.locator("caption")).to_have_text("No operation passes these filters")
+    page.get_by_label("State").select_option("running")
+    expect(page.locator("tbody tr")).to_contain_text("0 of 1")
     page.get_by_role("link", name="rebalance").click()
     expect(page).to_have_url(re.compile(path(operation)))
     expect(page.locator("h1")).to_contain_text("Rebalance counters")
+    expect(page.locator(".rail [aria-current]")).to_have_text("Operations")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
