@@ -1,17 +1,19 @@
 """Rebalancing a sworm: the plan, with a reason for each move, and the operation that carries it out at leisure.
 
 Law: `supervisor.core.rebalance` plans, from the read model; nothing is moved that the plan does not name, and a process
-that went elsewhere by itself meanwhile stays there. What only an agent can know is not guessed at here: a strategy that
-draws by a claim, or is a user's own code, is refused with a sentence.
+that went elsewhere by itself meanwhile stays there. What only an agent can know is not guessed at here: where a
+strategy draws by a claim, or is a user's own code, only what may not stay where it is moves, and the strategy says
+where when its turn comes.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from registry.models import Node, Process, Sworm
-from registry.problems import Problem, refused
+from registry.problems import Problem
 from supervisor import operations
 from supervisor.core import constraints, rebalance
 from supervisor.core.operation import Rules
@@ -28,19 +30,24 @@ PLANNED = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
 
 
 def plan(row: Sworm, limits: Limits) -> list[rebalance.Move]:
-    """The moves that bring a sworm to where its strategy wants it; a problem when that cannot be told from here."""
-    if row.distribution_strategy not in PLANNED:
-        sentence = f"{row.name} is placed by {row.distribution_strategy}, whose wishes only its agents know"
-        raise refused("distribution_strategy", sentence)
+    """The moves that bring a sworm to where its strategy wants it; without a target: wherever that says then."""
     own = Process.objects.filter(sworm=row.name, state="running").exclude(target="")
     placed = [Placed(row.name, *values, values[2] / 1e6) for values in own.values_list("name", "node", "epoch")]
-    return rebalance.plan(placed, _candidates(row), row.distribution_strategy, limits, time.time())
+    candidates, now = _candidates(row), time.time()
+    if row.distribution_strategy in PLANNED:
+        return rebalance.plan(placed, candidates, row.distribution_strategy, limits, now)
+    where, known = {one.name: one.node for one in placed}, {candidate.node for candidate in candidates}
+
+    def stay(name: str, found: Sequence[Candidate]) -> str:
+        return where[name] if where[name] in known else found[0].node
+
+    return [move._replace(target="") for move in rebalance.plan(placed, candidates, stay, limits, now)]
 
 
 def items(planned: list[rebalance.Move]) -> list[dict[str, Any]]:
     """A plan as a dry run shows it."""
     return [
-        {"sworm": m.sworm, "name": m.name, "from": m.source, "to": m.target, "problem": None, "why": m.why}
+        {"sworm": m.sworm, "name": m.name, "from": m.source, "to": m.target or None, "problem": None, "why": m.why}
         for m in planned
     ]
 

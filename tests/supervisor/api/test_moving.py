@@ -245,7 +245,15 @@ def test_a_plan_is_not_forced_on_what_went_elsewhere_meanwhile(
     assert Process.objects.get(name=gone["name"]).node == other
 
 
-def test_a_strategy_that_only_agents_know_is_refused(ask: Asking, rows: list[str]) -> None:
+def test_of_a_strategy_that_only_agents_know_only_what_may_not_stay_moves(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
     Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform_random")
-    answer = ask.post(REBALANCE)
-    assert (answer.status, answer.fields) == (422, ["distribution_strategy"])
+    assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
+    Sworm.objects.filter(name="rooms").update(constraints={"zone": "a"})
+    Node.objects.exclude(name="n1").update(labels={"zone": "a"})
+    planned = ask.post(REBALANCE, {"dry_run": True}).body["moves"]
+    assert [(move["name"], move["to"]) for move in planned] == [(name, None) for name in NAMES]
+    agent.answers["handoff"] = move
+    assert driver.ended(ask.post(REBALANCE, {"max_per_minute": 60_000}).body["id"])["state"] == "succeeded"
+    assert places() == {"n3": 6}
