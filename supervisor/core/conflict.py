@@ -27,6 +27,7 @@ from supervisor.core.process import (
     Process,
 )
 from supervisor.core.supervision import Supervision
+from supervisor.core.transfer import StateKey, Transfers, carried
 
 _REMEMBERED = 4_096  #: losers whose state was taken
 
@@ -37,8 +38,12 @@ PATIENCE = 5.0
 class Conflicts:
     """Both sides of the conflicts of one node's processes."""
 
-    def __init__(self, context: Context, supervision: Supervision, handoffs: Handoffs, naming: Naming) -> None:
+    def __init__(
+        self, context: Context, supervision: Supervision, handoffs: Handoffs, naming: Naming, transfers: Transfers
+    ) -> None:
         self.context = context
+        self.transfers = transfers
+        transfers.sources.append(self.find)
         self.naming = naming
         self.supervision = supervision
         self.handoffs = handoffs
@@ -117,12 +122,21 @@ class Conflicts:
             self._stop(loser.process, self.context.best(loser.process.sworm, loser.process.name))
             return
         loser.state, loser.has_state = state, True
+        loser.taken_at = loser.process.take_stamp(self.context.now)
         self._offer(loser)
+
+    def find(self, key: StateKey) -> bytes | None:
+        """The state of a loser, for a winner that pulls it."""
+        loser = self.losing.get(serial_of(key.pid))
+        if loser is None or not loser.has_state or (loser.process.pid, loser.taken_at) != (key.pid, key.taken_at):
+            return None
+        return loser.state
 
     def _offer(self, loser: Loser) -> None:
         process = loser.process
         loser.resend_at = self.context.now + self.context.config.resend
-        message = Resolve(process.sworm, process.name, loser.winner, process.pid, loser.state, True)
+        state, size = carried(loser.state)
+        message = Resolve(process.sworm, process.name, loser.winner, process.pid, state, True, loser.taken_at, size)
         self.context.send(loser.winner_origin, message)
 
     def on_resolved(self, message: Resolved) -> None:
@@ -144,7 +158,21 @@ class Conflicts:
             if len(self.taken) >= _REMEMBERED:
                 del self.taken[next(iter(self.taken))]
             self.taken[message.loser] = False
-            self.context.out.append(GiveState(process.serial, message.loser, message.state))
+            self._take(sender, message, process.serial)
+
+    def _take(self, sender: Origin, message: Resolve, serial: int) -> None:
+        if not message.size:
+            self.context.out.append(GiveState(serial, message.loser, message.state))
+            return
+
+        def then(state: bytes | None) -> None:
+            if state is None:
+                self.taken.pop(message.loser, None)  # the loser offers it again, as long as it is there
+            else:
+                self.context.out.append(GiveState(serial, message.loser, state))
+
+        key = StateKey(message.sworm, message.name, message.loser, message.taken_at)
+        self.transfers.want(sender, key, message.size, then)
 
     def state_given(self, serial: int, loser: Pid, problem: str) -> None:
         """`resolve_conflict` ran; the loser asks again and is answered, or is told now."""
@@ -185,7 +213,7 @@ class Conflicts:
 class Loser:
     """A frozen process that waits for its state to be taken."""
 
-    __slots__ = ("has_state", "process", "resend_at", "state", "until", "winner", "winner_origin")
+    __slots__ = ("has_state", "process", "resend_at", "state", "taken_at", "until", "winner", "winner_origin")
 
     def __init__(self, process: Process, winner: Pid, winner_origin: Origin, until: float) -> None:
         self.process = process
@@ -194,4 +222,5 @@ class Loser:
         self.until = until
         self.state = b""
         self.has_state = False
+        self.taken_at = 0
         self.resend_at = 0.0

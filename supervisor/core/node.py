@@ -94,7 +94,7 @@ class Node:
         self.supervision.opened = self.checkpoints.opened
         self.naming = Naming(context)
         self.orders = Orders(context, self.supervision, self.handoffs, self.naming, self.estates)
-        self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming)
+        self.conflicts = Conflicts(context, self.supervision, self.handoffs, self.naming, self.transfers)
         self.redistribution = Redistribution(context, self.asks, self.choosing)
         self.drain = Drain(context, self.asks, self.handoffs)
         self._definitions = Definitions(context, self.checkpoints.definitions_changed)

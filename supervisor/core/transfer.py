@@ -133,8 +133,9 @@ class Transfers:
             self._end(incoming, None)
             return
         offset = message.offset
-        if incoming.asked.pop(offset, None) is None or len(message.data) != self._weight(incoming, offset):
+        if offset not in incoming.asked or len(message.data) != self._weight(incoming, offset):
             return
+        del incoming.asked[offset]
         self.under_way -= self._weight(incoming, offset)
         incoming.got[offset] = message.data
         if not incoming.todo and not incoming.asked:

@@ -135,3 +135,16 @@ def test_many_conflicts_of_one_heal_settle_within_a_second() -> None:
     cluster.pass_time(0.6)  # until one of them dials
     cluster.pass_time(1)
     assert cluster.check_once() == 30
+
+
+def test_a_large_state_is_pulled_and_applied_once() -> None:
+    cluster = split_pair()
+    cluster.ballast = 300_000
+    cluster.held.add("Piece")
+    cluster.heal()
+    cluster.pass_time(2)
+    cluster.lose_kept()
+    cluster.held.clear()
+    cluster.pass_time(2)
+    assert cluster.check_once() == 1
+    assert winner_number(cluster) == 3

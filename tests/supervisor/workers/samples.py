@@ -134,6 +134,28 @@ class BigState(Worker):
         return b"x" * (5 * 1024 * 1024)
 
 
+class Mailbox(Worker):
+    """Remembers every message in the order in which it came."""
+
+    def init(self) -> None:
+        self.letters: list[Any] = []
+
+    def handle_call(self, message: Any) -> Any:
+        if message == "all":
+            return self.letters
+        self.letters.append(message)
+        return message
+
+    def handle_cast(self, message: Any) -> None:
+        self.letters.append(message)
+
+    def begin_handoff(self) -> Any:
+        return self.letters
+
+    def end_handoff(self, state: Any) -> None:
+        self.letters = state
+
+
 class Keeping(Echo):
     """Has a checkpoint of its own, since its handoff ends something."""
 
