@@ -11,16 +11,29 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 
 from registry.admin import ByScope, LinesField, principal_of
-from registry.models import Process, Sworm
+from registry.models import Node, Process, Sworm, SwormRevision
+from registry.models.observed import NODE_ENDED
 from registry.problems import Problem
 from registry.scopes import CONFIG_WRITE
 from supervisor import definitions
+from supervisor.advice import DANGER, EFFECTS, Advice, advise, difference
 from supervisor.core.spec import ISOLATIONS, REDISTRIBUTIONS, RESTARTS, STRATEGIES
 from supervisor.models import Operation
+
+#: Revisions that the admin shows; REST has all.
+SHOWN = 100
+
+
+def held(sworm: str) -> dict[str, int]:
+    """{node: revision that it runs} of the nodes that were not forgotten."""
+    rows = Node.objects.filter(forgotten=False).exclude(status__in=NODE_ENDED).values_list("name", "definitions")
+    return {name: revisions[sworm] for name, revisions in rows if sworm in revisions}
 
 
 def _choices(words: Iterable[str]) -> list[tuple[str, str]]:
@@ -47,6 +60,7 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text='What a node\'s labels must be, as {"zone": "a"}; a list: one of; {"not": …}: none of; true: any.',
     )
     reason = forms.CharField(required=False, max_length=1000, help_text="Why; kept in the audit.")
+    confirm = forms.BooleanField(required=False, label="I know", help_text="Write it although something is dangerous.")
 
     class Meta:
         model = Sworm
@@ -56,6 +70,11 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adds = not self.instance.pk
+        self.advice: list[Advice] = []
+        for field, (when, restarts) in EFFECTS.items():
+            more = "; running processes need a restart or a move for it" if restarts else ""
+            told = self.fields[field].help_text
+            self.fields[field].help_text = f"{told} A change counts {when}{more}.".strip()
         if not self._adds:
             self.fields["expected"].initial = self.instance.revision
         else:
@@ -77,7 +96,20 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         for field, sentence in definitions.wrong_with(row).items():
             if field not in self.errors:
                 self.add_error(field if field in self.fields else None, sentence)
+        if not self.errors:
+            self._warn(row, bool(cleaned.get("confirm")))
         return cleaned
+
+    def _warn(self, row: Sworm, confirmed: bool) -> None:
+        """What is dangerous is written only by somebody who says that they know."""
+        before = None if self._adds else definitions.live().filter(name=row.name).first()
+        self.advice = advise(before, row)
+        if confirmed:
+            return
+        for advice in self.advice:
+            if advice.level == DANGER:
+                where = advice.field if advice.field in self.fields else None
+                self.add_error(where, f"{advice.text}. Tick “I know” to write it all the same.")
 
     def validate_unique(self) -> None:
         """A deleted definition's name may be used again."""
@@ -96,21 +128,85 @@ class SwormAdmin(ByScope):
 
     change_scope = CONFIG_WRITE
     form = SwormForm
-    list_display = ("name", "revision", "restart", "handoff", "isolation", "running", "updated_at")
+    list_display = ("name", "revision", "restart", "handoff", "isolation", "running", "behind", "drift", "updated_at")
     search_fields = ("name",)
+    object_history_template = "admin/registry/sworm/revisions.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sworm]:
         """Those in force."""
         return definitions.live().order_by("name")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sworm | None = None) -> tuple[str, ...]:
-        """A sworm cannot be renamed."""
-        return ("name",) if obj is not None else ()
+        """A sworm cannot be renamed; what its nodes run and its code says is shown."""
+        return ("name", "revision", "running", "held", "drift") if obj is not None else ()
 
     @admin.display(description="processes")
     def running(self, obj: Sworm) -> int:
         """How many processes it has."""
         return Process.objects.filter(sworm=obj.name).count()
+
+    @admin.display(description="nodes behind")
+    def behind(self, obj: Sworm) -> str:
+        """Nodes that run an older revision than this one."""
+        late = [node for node, revision in held(obj.name).items() if revision < obj.revision]
+        return ", ".join(sorted(late)) or "none"
+
+    @admin.display(description="revision that each node runs")
+    def held(self, obj: Sworm) -> str:
+        """What each node runs."""
+        told = [
+            f"{node}: {revision}{'' if revision >= obj.revision else ' (behind)'}"
+            for node, revision in sorted(held(obj.name).items())
+        ]
+        return ", ".join(told) or "no node told yet"
+
+    @admin.display(description="differs from its class")
+    def drift(self, obj: Sworm) -> str:
+        """Where the class that proposed it says otherwise; the row counts."""
+        found = definitions.drifts([{"name": obj.name, **definitions.values_of(obj)}]).get(obj.name)
+        if found is None:
+            return "no class was used"
+        return "; ".join(f"{field}: code says {one['code']!r}" for field, one in found.items()) or "no"
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Every revision with what changed; a POST goes back to one."""
+        row = definitions.live().filter(name=object_id).first()
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._revert(request, row)
+        rows = list(SwormRevision.objects.filter(sworm=row.name).order_by("-revision")[:SHOWN])
+        revisions = [
+            {"row": one, "changed": difference(older.fields, one.fields) if older else None}
+            for one, older in zip(rows, [*rows[1:], None], strict=True)
+        ]
+        context = {
+            **self.admin_site.each_context(request), "title": f"Revisions of {row.name}", "object": row,
+            "opts": self.opts, "revisions": revisions, "may_revert": self.has_change_permission(request, row),
+        }  # fmt: skip
+        return render(request, self.object_history_template, context)
+
+    def _revert(self, request: HttpRequest, row: Sworm) -> HttpResponse:
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        try:
+            number, expected = int(request.POST["revision"]), int(request.POST["expected"])
+        except (KeyError, ValueError):
+            self.message_user(request, "Name the revision to go back to.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        try:
+            back = definitions.revert(row.name, number, expected, principal_of(request), "")
+        except Problem as problem:
+            self.message_user(request, problem.detail, messages.ERROR)
+        else:
+            self.message_user(request, f"It is as at revision {number} again, as revision {back.revision}.")
+            self._advise(request, advise(row, back))
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _advise(self, request: HttpRequest, told: Iterable[Advice]) -> None:
+        for advice in told:
+            level = messages.WARNING if advice.level == DANGER else messages.INFO
+            self.message_user(request, f"{advice.field}: {advice.text}" if advice.field else advice.text, level)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """What came between reading and writing is told, not lost."""
@@ -129,6 +225,7 @@ class SwormAdmin(ByScope):
         else:
             row = definitions.create(obj.name, form.given(), principal_of(request), reason)
         obj.revision = row.revision
+        self._advise(request, form.advice)
 
     def delete_model(self, request: HttpRequest, obj: Sworm) -> None:
         """Delete it the one way."""
@@ -154,6 +251,15 @@ class SwormAdmin(ByScope):
         except Problem as problem:
             self.message_user(request, problem.detail, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+
+@admin.register(SwormRevision)
+class SwormRevisionAdmin(ByScope):
+    """Revisions of definitions, to look at."""
+
+    list_display = ("sworm", "revision", "at", "actor", "reason", "deleted")
+    list_filter = ("sworm",)
+    search_fields = ("sworm", "actor", "reason")
 
 
 @admin.register(Operation)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
@@ -22,7 +22,7 @@ from django.utils import timezone
 from registry.audit import audit
 from registry.auth import Principal
 from registry.core.frozen import frozen
-from registry.models import Process, Sworm
+from registry.models import Process, Proposal, Sworm, SwormRevision
 from registry.models.definition import WIRE_FIELDS
 from registry.problems import Problem
 from supervisor.core.spec import Definition, check
@@ -107,6 +107,7 @@ def _create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -
         if row is not None:
             fresh.created_at = timezone.now()
         fresh.save(force_insert=row is None, force_update=row is not None)
+        _remember(fresh, who, reason)
         audit(who.actor, "sworm.create", name, reason, after=values_of(fresh), revision=fresh.revision)
         transaction.on_commit(announce)
     return fresh
@@ -124,6 +125,7 @@ def change(name: str, fields: Mapping[str, Any], expected: int | None, who: Prin
         if changed:
             row.revision += 1
             row.save(force_update=True)
+            _remember(row, who, reason)
             audit(who.actor, "sworm.change", name, reason, before=before, after=changed, revision=row.revision)
             transaction.on_commit(announce)
     return row
@@ -139,8 +141,45 @@ def delete(name: str, expected: int | None, who: Principal, reason: str) -> None
         row.deleted = True
         row.revision += 1
         row.save(force_update=True)
+        _remember(row, who, reason)
         audit(who.actor, "sworm.delete", name, reason, before=values_of(row), revision=row.revision)
         transaction.on_commit(announce)
+
+
+def revert(name: str, revision: int, expected: int | None, who: Principal, reason: str) -> Sworm:
+    """Write again what a definition was at a revision; fields that are newer than that keep their value."""
+    old = SwormRevision.objects.filter(sworm=name, revision=revision).first()
+    if old is None or old.deleted:
+        was = "was deleted" if old is not None else "is not known"
+        raise Problem("unknown_revision", f"revision {revision} of {name!r} {was}")
+    fields = {field: value for field, value in old.fields.items() if field in WRITABLE}
+    return change(name, fields, expected, who, reason or f"back to revision {revision}")
+
+
+def _remember(row: Sworm, who: Principal, reason: str) -> None:
+    """Keep what the row is now, for whoever wants to know or to go back."""
+    SwormRevision.objects.create(
+        sworm=row.name, revision=row.revision, at=timezone.now(), actor=who.actor, reason=reason,
+        fields=values_of(row), deleted=row.deleted,
+    )  # fmt: skip
+
+
+def propose(name: str, fields: Mapping[str, Any]) -> None:
+    """Note what a class in somebody's code says of a sworm; what differs from the row is its drift."""
+    proposed = {field: value for field, value in fields.items() if field in WRITABLE}
+    Proposal.objects.update_or_create(sworm=name, defaults={"fields": proposed})
+
+
+def drifts(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """{sworm: {field: {"code", "row"}}} of definitions that differ from the class that proposed them."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    by_name = {row["name"]: row for row in rows}
+    for name, fields in Proposal.objects.filter(sworm__in=by_name).values_list("sworm", "fields"):
+        row = by_name[name]
+        found[name] = {
+            field: {"code": value, "row": row[field]} for field, value in sorted(fields.items()) if row[field] != value
+        }
+    return found
 
 
 def values_of(row: Sworm) -> dict[str, Any]:

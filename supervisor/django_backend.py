@@ -46,6 +46,9 @@ SLACK = 1.0
 #: Fields of a definition that a class gives.
 _WRITTEN = tuple(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted"))
 
+#: What was noted of each class already: it does not change while a process runs.
+_proposed: dict[str, dict[str, Any]] = {}
+
 #: Reads of callers on an event loop, where Django refuses the ORM.
 _readers = ThreadPoolExecutor(2, thread_name_prefix="sworm-read")
 
@@ -168,17 +171,26 @@ class DjangoBackend:
 def row_of(definition: Definition) -> Sworm:
     """The row of a definition; made from it when there is none. Raises `BadDefinition`."""
     row = definitions.live().filter(name=definition.name).first()
+    fields = fields_of(definition)
+    if _proposed.get(definition.name) != fields:
+        definitions.propose(definition.name, fields)
+        _proposed[definition.name] = fields
     if row is not None:
         return row
-    fields = {field: getattr(definition, field) for field in _WRITTEN}
-    fields["allowed_modules"] = list(definition.allowed_modules)
-    fields["constraints"] = written(definition.constraints)
     try:
         return definitions.create(definition.name, fields, OURSELVES, "first definition, from the class that was used")
     except Problem as problem:
         if problem.code == "already_exists":
             return known_row(definition.name)
         raise BadDefinition(str(problem)) from None
+
+
+def fields_of(definition: Definition) -> dict[str, Any]:
+    """What a class says of its sworm, as a row holds it."""
+    fields = {field: getattr(definition, field) for field in _WRITTEN}
+    fields["allowed_modules"] = list(definition.allowed_modules)
+    fields["constraints"] = written(definition.constraints)
+    return fields
 
 
 def known_row(sworm: str) -> Sworm:

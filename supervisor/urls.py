@@ -15,7 +15,7 @@ from supervisor.api.moving import MigrateProcesses, RebalanceSworm, RestartSworm
 from supervisor.api.nodes import Cordon, DrainNode, Nodes, OneNode, Uncordon
 from supervisor.api.operations import CancelOperation, OneOperation, Operations, OperationSteps
 from supervisor.api.processes import OneProcess, ProcessBatch, Processes
-from supervisor.api.sworms import OneSworm, Sworms
+from supervisor.api.sworms import OneSworm, RevertSworm, SwormRevisions, Sworms
 
 paths.register()
 
@@ -26,6 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("processes", AllProcesses.as_view()),
     path("sworms", Sworms.as_view()),
     path("sworms/<sworm:sworm>", OneSworm.as_view()),
+    path("sworms/<sworm:sworm>/revisions", SwormRevisions.as_view()),
+    path("sworms/<sworm:sworm>/revert", RevertSworm.as_view()),
     path(_PROCESSES, Processes.as_view()),
     path(f"{_PROCESSES}:batch", ProcessBatch.as_view()),
     path(f"{_PROCESSES}/<name:name>", OneProcess.as_view()),

@@ -11,6 +11,26 @@ from typing import Any, Literal
 import msgspec
 
 
+class Advice(msgspec.Struct):
+    """Something to know about a definition; `field` is empty for the whole."""
+
+    field: str
+    level: Literal["danger", "note"]
+    text: str
+
+
+class SwormRevision(msgspec.Struct):
+    """A definition at one revision, and what changed with it."""
+
+    revision: int
+    at: datetime
+    actor: str
+    reason: str
+    deleted: bool
+    fields: dict[str, Any]
+    changed: dict[str, dict[str, Any]]  #: {field: {"before", "after"}}
+
+
 class Sworm(msgspec.Struct):
     """A definition."""
 
@@ -34,6 +54,8 @@ class Sworm(msgspec.Struct):
     updated_at: datetime
     nodes: dict[str, int]  #: {node: revision that it runs}
     processes: int
+    drift: dict[str, dict[str, Any]]  #: {field: {"code", "row"}}: where the class that proposed it says otherwise
+    advice: list[Advice] | msgspec.UnsetType = msgspec.UNSET  #: in the answer to a change: what to know about it
 
 
 class Process(msgspec.Struct):
@@ -312,6 +334,6 @@ class Token(msgspec.Struct):
 
 
 ALL = (
-    Sworm, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node, Operation,
-    Step, PastMap, Replica, Event, AuditEntry, Token,
+    Sworm, SwormRevision, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node,
+    Operation, Step, PastMap, Replica, Event, AuditEntry, Token,
 )  # fmt: skip

@@ -7,7 +7,7 @@ supervisor.
 from __future__ import annotations
 
 from registry.models.access import ApiToken, AuditEntry, IdempotencyKey, RoleReach, SignInLink
-from registry.models.definition import Sworm
+from registry.models.definition import Proposal, Sworm, SwormRevision
 from registry.models.observed import (
     Change,
     Counter,
@@ -35,9 +35,11 @@ __all__ = [
     "ObservedVersion",
     "ObserverTerm",
     "Process",
+    "Proposal",
     "Removal",
     "ReplicaSnapshot",
     "RoleReach",
     "SignInLink",
     "Sworm",
+    "SwormRevision",
 ]

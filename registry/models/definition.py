@@ -84,3 +84,33 @@ class Sworm(models.Model):
     def wire(self) -> dict[str, Any]:
         """The row as the fields of a `Definition`, ready for a message to an agent."""
         return {field: getattr(self, field) for field in WIRE_FIELDS}
+
+
+class SwormRevision(models.Model):
+    """A definition as it stood at one revision: written with it, never changed. Kept like the definition itself."""
+
+    sworm = models.TextField(db_collation="C")
+    revision = models.BigIntegerField()
+    at = models.DateTimeField()
+    actor = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+    fields = models.JSONField(default=dict, help_text="{field: value} of what people write.")
+    deleted = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["sworm", "-revision"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["sworm", "revision"], name="revision_of_sworm")]
+
+    def __str__(self) -> str:
+        return f"{self.sworm} {self.revision}"
+
+
+class Proposal(models.Model):
+    """What a class in somebody's code says of a sworm, as it was last used: the row wins, the difference is shown."""
+
+    sworm = models.TextField(primary_key=True, db_collation="C")
+    fields = models.JSONField(default=dict)
+    seen_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.sworm

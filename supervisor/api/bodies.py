@@ -76,6 +76,12 @@ class SettingsPatch(Mutation, kw_only=True):
     checkpoint_copies: Whole | msgspec.UnsetType = msgspec.UNSET
 
 
+class Revert(Mutation, kw_only=True):
+    """Which revision shall be written again."""
+
+    revision: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
 def given(body: Settings | SettingsPatch) -> dict[str, Any]:
     """The definition's fields that a body gives."""
     fields = {name: getattr(body, name) for name in body.__struct_fields__ if name not in ("reason", "name")}

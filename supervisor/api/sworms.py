@@ -19,12 +19,14 @@ from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
 from registry.core.ids import BadName, check_slug
-from registry.models import Node, Process, Sworm
+from registry.models import Node, Process, Sworm, SwormRevision
 from registry.problems import Problem, refused
 from registry.scopes import CONFIG_WRITE, READ
 from supervisor import definitions
-from supervisor.api.bodies import NewSworm, Settings, SettingsPatch, given
+from supervisor.advice import advise, difference
+from supervisor.api.bodies import NewSworm, Revert, Settings, SettingsPatch, given
 
+REVISION = ("revision", "at", "actor", "reason", "deleted", "fields")
 FIELDS = ("name", "revision", *definitions.WRITABLE, "created_at", "updated_at")
 
 
@@ -38,12 +40,27 @@ def items(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             runs[sworm][node] = revision
     counted = Process.objects.filter(sworm__in=names).values_list("sworm").annotate(Count("id")).order_by()
     counts = dict(counted)
-    return [{**row, "nodes": runs[row["name"]], "processes": counts.get(row["name"], 0)} for row in found]
+    drifts = definitions.drifts(found)
+    return [
+        {
+            **row,
+            "nodes": runs[row["name"]],
+            "processes": counts.get(row["name"], 0),
+            "drift": drifts.get(row["name"], {}),
+        }
+        for row in found
+    ]
 
 
 def item(row: Sworm) -> dict[str, Any]:
     """One definition as REST shows it."""
     return items([{field: getattr(row, field) for field in FIELDS}])[0]
+
+
+def advised(row: Sworm, before: Sworm | None) -> dict[str, Any]:
+    """The same after a change, with what there is to know about it."""
+    told = [advice._asdict() for advice in advise(before, row)]
+    return {**item(row), "advice": told} if told else item(row)
 
 
 def expected(request: Request) -> int | None:
@@ -84,7 +101,7 @@ class Sworms(Endpoint):
             raise refused("name", str(error)) from None
         self.require_sworm(body.name)
         row = definitions.create(body.name, given(body), self.principal, self.reason(body))
-        return json(item(row), 201, ETag=definitions.etag(row), Location=f"/api/v1/sworms/{row.name}")
+        return json(advised(row, None), 201, ETag=definitions.etag(row), Location=f"/api/v1/sworms/{row.name}")
 
 
 class OneSworm(Endpoint):
@@ -136,10 +153,51 @@ class OneSworm(Endpoint):
         return empty()
 
     def _change(self, request: Request, sworm: str, kind: type[Settings] | type[SettingsPatch]) -> HttpResponse:
-        definitions.get(sworm)
+        before = definitions.get(sworm)
         revision = expected(request)
         body = read(request, kind)
         if body.name not in (UNSET, sworm):
             raise refused("name", f"is {body.name!r}, but the path says {sworm!r}; a sworm cannot be renamed")
         row = definitions.change(sworm, given(body), revision, self.principal, self.reason(body))
-        return json(item(row), ETag=definitions.etag(row))
+        return json(advised(row, before), ETag=definitions.etag(row))
+
+
+class SwormRevisions(Endpoint):
+    """How a definition came to be what it is."""
+
+    scopes = {"GET": READ}
+
+    @documented("List a definition's revisions", items="SwormRevision", query=PAGING)
+    def get(self, request: Request, sworm: str) -> HttpResponse:
+        """One page, the newest first; of a deleted one too."""
+        rows = SwormRevision.objects.filter(sworm=sworm)
+        answer = page(rows.order_by().values(*REVISION), {"revision": int}, query(request, PAGING), descending=True)
+        shown: list[dict[str, Any]] = answer["items"]
+        if not shown and not rows.exists():
+            raise Problem("unknown_sworm", f"no definition is named {sworm!r}")
+        if shown:
+            older = rows.filter(revision__lt=shown[-1]["revision"]).order_by("-revision").values(*REVISION).first()
+            for newer, before in zip(shown, [*shown[1:], older], strict=True):
+                newer["changed"] = difference(before["fields"], newer["fields"]) if before else {}
+        return json(answer)
+
+
+class RevertSworm(Endpoint):
+    """Going back."""
+
+    scopes = {"POST": CONFIG_WRITE}
+
+    @documented(
+        "Go back to a revision of a definition",
+        body=Revert,
+        answers={200: "Sworm"},
+        problems=["unknown_revision", "precondition_required", "precondition_failed"],
+        if_match=True,
+    )
+    def post(self, request: Request, sworm: str) -> HttpResponse:
+        """Write again, as a new revision, what the definition was at an older one."""
+        before = definitions.get(sworm)
+        revision = expected(request)
+        body = read(request, Revert)
+        row = definitions.revert(sworm, body.revision, revision, self.principal, self.reason(body))
+        return json(advised(row, before), ETag=definitions.etag(row))

@@ -70,7 +70,7 @@ def test_what_no_node_could_obey_is_explained(admin: Client, field: str, value: 
 
 def test_constraints_are_written_as_json(admin: Client) -> None:
     constraints = {"zone": ["a", "b"], "gpu": True}
-    add = {**FORM, "constraints": json.dumps(constraints), "distribution_strategy": "least_loaded"}
+    add = {**FORM, "constraints": json.dumps(constraints), "distribution_strategy": "least_loaded", "confirm": "on"}
     assert admin.post("/admin/registry/sworm/add/", add).status_code == 302
     row = Sworm.objects.get()
     assert (row.constraints, row.distribution_strategy) == (constraints, "least_loaded")
