@@ -18,7 +18,7 @@ from registry.core.events import Report
 from registry.core.ids import BadName, Origin, check_name, check_slug, incarnation_of, node_of
 from registry.core.names import Located
 from supervisor.command import BadCommand, Batch, Command, outcome, refusal
-from supervisor.core.events import Asked, CordonAsked, Defined, Reply
+from supervisor.core.events import Asked, CordonAsked, Defined, ForgetAsked, Reply
 from supervisor.core.node import Node
 from supervisor.core.spec import Definition
 from supervisor.errors import CallTimeout, SwormError
@@ -90,6 +90,7 @@ class Incoming:
             "cancel_drain": self._cancel_drain,
             "cordon": lambda command: self._cordon(command, on=True),
             "uncordon": lambda command: self._cordon(command, on=False),
+            "forget": self._forget,
             "define": lambda command: command.done({"revision": command.revision}),
             "ping": self._ping,
             **GroupCommands(owner, self._spawn).verbs,
@@ -300,3 +301,8 @@ class Incoming:
     def _cordon(self, command: Command, *, on: bool) -> None:
         self._owner.enter(CordonAsked(on))
         command.done({"status": self._owner.node.member.record.status})
+
+    def _forget(self, command: Command) -> None:
+        node = command.field("node", str)
+        self._owner.enter(ForgetAsked(node))
+        command.done({"node": node})

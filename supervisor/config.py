@@ -46,6 +46,7 @@ class AgentConfig:
     allowed_modules: tuple[str, ...] = ("examples",)
     preset: str = "lan"
     drain_deadline: float = DRAIN_DEADLINE
+    quorum_hosts: int = 1  #: how many hosts there are to be, for sworms under a quorum
 
     @property
     def timing(self) -> Timing:

@@ -82,7 +82,8 @@ class Shell:
     def __init__(self, config: AgentConfig, incarnation: int, report: Callable[[Report], None]) -> None:
         self.config = config
         self.origin: Origin = origin_of(config.name, incarnation)
-        self.side = Side()
+        self.clock = SteadyClock()
+        self.side = Side(self.clock.peek)
         self.left_behind: tuple[tuple[str, str], ...] = ()
         self.told_to_end = False  #: by a signal: no operator's word is above that
         self.leaving = False  #: a drain that ends in leaving was asked for
@@ -95,7 +96,6 @@ class Shell:
         self._backend: LocalBackend | None = None
         self._timers: list[asyncio.TimerHandle] = []
         hooks = Hooks(effect=self._effect, report=report, stepped=self._stepped, refused=self._refused)
-        self.clock = SteadyClock()
         self.runner = Runner(_Unborn(), self.clock, hooks, after_sends=(Reply,))
 
     # ----------------------------------------------------------------------------------------------- beginning, end
@@ -125,7 +125,14 @@ class Shell:
     def _node_config(self, url: str, call_url: str) -> NodeConfig:
         config = self.config
         member = MemberConfig(
-            config.timing, url, call_url, config.sworms, config.labels, config.capacity, os_pid=os.getpid()
+            config.timing,
+            url,
+            call_url,
+            config.sworms,
+            config.labels,
+            config.capacity,
+            os_pid=os.getpid(),
+            quorum_hosts=config.quorum_hosts,
         )
         return NodeConfig(member)
 

@@ -65,7 +65,9 @@ class Side:
     mesh: WebSocketMesh
     mailbox: Mailbox[Any]
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: the node's own, seconds since 1970."""
+        self.clock = clock
         self.loop = uvloop.new_event_loop()
         self.view = View()
         self.blocked = False  #: the loop has not turned for `BLOCKED_AFTER`
@@ -108,7 +110,7 @@ class Side:
         admit: Callable[[Hello], Refusal | None],
     ) -> str:
         """Make everything and listen for calls; returns the URL of the call lane. Raises `OSError`."""
-        self.workers = Workers(self.loop, emit, allowed)
+        self.workers = Workers(self.loop, emit, allowed, clock=self.clock)
         self.router = Router(origin, self.view, self.workers)
         self.mailbox = Mailbox(self.loop, handle)
         identity, options = Identity(origin, lane=CALLS), Options(admit=admit)

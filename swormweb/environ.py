@@ -46,6 +46,7 @@ class Environment:
     join: tuple[str, ...]
     allowed_modules: tuple[str, ...]
     mesh_preset: str
+    quorum_hosts: int
     url: str  #: where the command line and the clients find the control plane
     token: str
     allowed_hosts: tuple[str, ...]
@@ -195,6 +196,7 @@ SETTINGS: dict[str, _Setting] = {
         ("examples",),
     ),
     "mesh_preset": _Setting("SWORM_MESH_PRESET", _choice(*PRESETS), "lan"),
+    "quorum_hosts": _Setting("SWORM_QUORUM_HOSTS", _whole(1, 1000), 1),
     "url": _Setting("SWORM_URL", _web, ""),
     "token": _Setting("SWORM_TOKEN", _token, "", secret=True),
     "allowed_hosts": _Setting(

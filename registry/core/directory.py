@@ -18,6 +18,7 @@ SUSPECT = "suspect"
 DEAD = "dead"
 ENDED = "ended"
 DEFINITION = "definition"
+FORGOTTEN = "forgotten"  #: ("forgotten", node) -> the incarnation up to which an operator gave a node up
 
 # What a node says of its own status.
 JOINING = "joining"
@@ -58,3 +59,4 @@ class ViewRecord(NamedTuple):
 
     view: bytes
     vector: dict[str, dict[Origin, int]]
+    rosters: tuple[tuple[int, tuple[Origin, ...]], ...] = ()  #: in force, as `registry.core.quorum.Roster`

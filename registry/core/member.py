@@ -17,6 +17,7 @@ from registry.core.directory import (
     AGREEING,
     DEAD,
     ENDED,
+    FORGOTTEN,
     JOINING,
     LEFT,
     NODE,
@@ -45,6 +46,7 @@ from registry.core.events import (
 from registry.core.ids import Origin, incarnation_of, node_of, origin_of
 from registry.core.membership import (
     EMPTY_VIEW,
+    Directory,
     MemberInfo,
     Timing,
     View,
@@ -59,6 +61,7 @@ from registry.core.membership import (
 )
 from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Versions, Want
 from registry.core.names import Key
+from registry.core.quorum import Quorum, Roster
 from registry.core.repair import DEFAULT_PIECE, Replicator
 from registry.core.replica import Replica
 
@@ -79,6 +82,7 @@ class MemberConfig:
     max_clock_skew: float = 5.0  #: seconds
     time_to_refute: float = 86_400.0  #: seconds until a dead incarnation is over for good
     os_pid: int = 0
+    quorum_hosts: int = 1  #: a majority is never of fewer hosts than this
 
 
 class Changes(NamedTuple):
@@ -100,13 +104,15 @@ class Member:
         self.repair = Replicator(origin, config.timing, self.piece_size)
         self.repair.refused = self.is_over
         self.replicas: dict[str, Replica] = self.repair.replicas
-        self.directory = self.replicas[DIRECTORY].copies
+        self.directory: Directory = self.replicas[DIRECTORY].copies
         self.view: View = EMPTY_VIEW
         self.ready = False  #: everybody in the view reported it, and the copies here hold what they reported
         self.dead: set[Origin] = set()  #: dead, left or superseded: their entries are work
         self.left: dict[str, int] = {}  #: node -> its incarnation that left, once nothing of it is known here
         self.piece_sizes: dict[str, int] = {}
         self.sync_interval = config.timing.heartbeat
+        self.quorum = Quorum(self, config.quorum_hosts)
+        self.repair.echoes = self._echoes
         self._joined = False
         self._join_needs: dict[Origin, dict[str, Versions]] = {}  #: what each peer first told of, while it tells of it
         self._refused: set[Origin] = set()
@@ -176,6 +182,7 @@ class Member:
             self._judge(now)
         if not self.ready:
             self._check_ready()
+        self.quorum.settle(now)
 
     def schedule(self, now: float, also: float = FOREVER) -> None:
         """Ask to be woken: at once when something waits to be flushed, else at the next beat, repair or `also`."""
@@ -317,6 +324,9 @@ class Member:
                 self.repair.on_ack(peer, message)
             case SummaryHash():
                 self.clock.observe(message.sent_at, now)
+                if message.echo:
+                    self.quorum.voted(peer, message.echo)
+                    self.quorum.renew(now)
                 self.repair.on_hash(peer, message, now)
                 if known.same and self.record.status == JOINING:
                     self._join_needs[peer] = {}  # all that it holds is here
@@ -497,9 +507,34 @@ class Member:
         if view.id != self.view.id:
             self.view = view
             self.ready = False
+            self.quorum.view_adopted()
             if self.record.status in AGREEING:
-                self.write(DIRECTORY, {VIEW: ViewRecord(view.id, self.repair.vector())})
+                rosters = _plain(self.quorum.rosters)
+                self.write(DIRECTORY, {VIEW: ViewRecord(view.id, self.repair.vector(), rosters)})
         self._check_ready()
+
+    def write_rosters(self, rosters: tuple[Roster, ...]) -> None:
+        """Report these rosters beside the view; what was held when that was adopted stays as it was reported."""
+        report = self.directory[self.origin].entries[VIEW]
+        self.write(DIRECTORY, {VIEW: report._replace(rosters=_plain(rosters))})
+
+    def forget(self, node: str) -> None:
+        """An operator gives up the dead incarnations of a node: no majority is counted with them any more."""
+        numbers = [incarnation_of(origin) for origin in self.dead if node_of(origin) == node]
+        numbers += [
+            incarnation_of(origin)
+            for roster in self.quorum.all_rosters() for origin in roster.hosts
+            if node_of(origin) == node and origin not in self.view.agreeing
+        ]  # fmt: skip
+        if numbers:
+            self.write(DIRECTORY, {(FORGOTTEN, node): max(numbers)})
+
+    def _echoes(self, peer: Origin) -> bool:
+        """Whether a peer's heartbeats are echoed, which is a vote for it: it is in the view, and reported that view."""
+        copy = self.directory.get(peer)
+        report = copy.entries.get(VIEW) if copy else None
+        agrees = peer in self.view.agreeing and self.record.status in AGREEING
+        return agrees and report is not None and report.view == self.view.id
 
     def _check_ready(self) -> None:
         self.ready = self.origin in self.view.agreeing and all(
@@ -556,6 +591,11 @@ class Member:
                 "ended", pid=origin, node=node_of(origin), detail=f"{origin} is over; its incarnation is not used again"
             )
         )
+
+
+def _plain(rosters: tuple[Roster, ...]) -> tuple[tuple[int, tuple[Origin, ...]], ...]:
+    """Rosters as they stand in a map: entries of equal content must be equal, and look equal, on every node."""
+    return tuple((roster.number, roster.hosts) for roster in rosters)
 
 
 def next_origin(node: str, now: float, last: int) -> Origin:

@@ -33,6 +33,11 @@ class Timing:
     hold: float  #: how long a gap may last before the missing delta is asked for
     redial: float  #: between two dials to one node
 
+    @property
+    def lease(self) -> float:
+        """How long a majority's word lasts: as long as silence is forgiven."""
+        return self.timeout
+
 
 PRESETS: dict[str, Timing] = {
     # one machine: links close at once, but a busy machine may pause a process for most of a second

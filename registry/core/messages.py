@@ -54,7 +54,7 @@ class SummaryHash(NamedTuple):
 
     hash: bytes
     sent_at: int  #: sender's clock, µs since 1970
-    echo: int  #: `sent_at` of the last heartbeat that the sender has from the receiver; 0: none yet
+    echo: int  #: `sent_at` of the receiver's last heartbeat, as a vote for it; 0: none yet, or no vote
 
 
 class Want(NamedTuple):

@@ -57,6 +57,7 @@ class Replicator:
         self.summaries: dict[Origin, Summary] = {}  #: last full summary of each peer, for observers
         self.out: list[MemberEffect] = []
         self.refused: Callable[[Origin], bool] = lambda origin: False  #: incarnations that are over for good
+        self.echoes: Callable[[Origin], bool] = lambda origin: True  #: whose heartbeats are echoed
         self._pushed: dict[str, int] = {}  #: sworm -> version of the own map that left for the peers
         self._unpushed: set[str] = set()
         self._lazy: set[str] = set()  #: to be pushed with the next flush, or at `_lazy_at`
@@ -313,7 +314,8 @@ class Replicator:
         hash_now = self.summary_hash()
         for peer, known in self.peers.items():
             self._send_acks(peer)
-            self.out.append(Send(peer, SummaryHash(hash_now, int(now * 1_000_000), known.clock)))
+            echo = known.clock if self.echoes(peer) else 0
+            self.out.append(Send(peer, SummaryHash(hash_now, int(now * 1_000_000), echo)))
         if not self._moved and self.peers and all(known.same for known in self.peers.values()):
             for replica in self.replicas.values():
                 for copy in replica.copies.values():

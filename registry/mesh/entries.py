@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from registry.core.directory import DEAD, DEFINITION, ENDED, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
+from registry.core.directory import DEAD, DEFINITION, ENDED, FORGOTTEN, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
 from registry.core.names import GONE, GROUP, Key, Registration
 
 #: What arrays, maps and scalars of unknown meaning may be made of; MessagePack's extension types are none of it.
@@ -55,6 +55,7 @@ KINDS: dict[str, _Kind] = {
     DEAD: _Kind(2, _NUMBER),
     ENDED: _Kind(2, _NUMBER),
     DEFINITION: _Kind(2, _OPAQUE),
+    FORGOTTEN: _Kind(2, _NUMBER),
 }
 
 _CHANGES = msgspec.msgpack.Decoder(list[_Change])

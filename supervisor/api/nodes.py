@@ -64,17 +64,27 @@ class OneNode(Endpoint):
         query(request, ())
         return json(found(node))
 
-    @documented("Forget a node", answers={204: None}, problems=["unknown_node", "not_ended"])
+    @documented("Forget a node", answers={204: None}, problems=["unknown_node", "not_ended", *OBEYING])
     def delete(self, request: Request, node: str) -> HttpResponse:
         """Forget a node that left or died; it shows up again only as a new incarnation."""
         self.require_unbound()
         item = found(node)
         ended = Node.objects.filter(name=node, status__in=NODE_ENDED, forgotten=False)
-        if ended.update(forgotten=True) != 1:
+        if not ended.exists():
             raise Problem("not_ended", f"{node} is {item['status']}; only a node that left or died can be forgotten")
+        if item["status"] == "dead":
+            self._tell_agents(node)
+        ended.update(forgotten=True)
         before = {"status": item["status"], "forgotten": False}
         self.audit("node.forget", node, self.reason(), before=before, after={"forgotten": True})
         return empty()
+
+    def _tell_agents(self, node: str) -> None:
+        """Have majorities counted without it, if an agent is there to be told."""
+        alive = Node.objects.filter(status="alive", forgotten=False).order_by("name")
+        others = [Asked(row.name, row.incarnation) for row in alive]
+        if others:
+            commands.certain(commands.ask(others, "forget", None, deadline=time.time() + commands.SHORT, node=node))
 
 
 class Cordon(Endpoint):

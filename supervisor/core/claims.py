@@ -27,6 +27,7 @@ from supervisor.core.naming import inherited, is_guest
 from supervisor.core.process import Kept, Process
 from supervisor.core.spec import TEMPORARY
 from supervisor.core.supervision import Supervision
+from supervisor.core.tenure import NO_QUORUM, REFUSE, WAIT, Tenure
 from supervisor.core.ties import Ties, left_by
 from supervisor.core.transfer import StateKey, carried
 
@@ -67,9 +68,12 @@ class Ordered:
 class Arbiter:
     """Decides about the names whose arbiter this node is."""
 
-    def __init__(self, context: Context, supervision: Supervision, estates: Estates, choosing: Choosing) -> None:
+    def __init__(
+        self, context: Context, supervision: Supervision, estates: Estates, choosing: Choosing, tenure: Tenure
+    ) -> None:
         self.context = context
         self.supervision = supervision
+        self.tenure = tenure
         self.estates = estates
         self.choosing = choosing
         estates.transfers.sources.append(self.find)
@@ -108,19 +112,26 @@ class Arbiter:
         elif all(other.claim.id != claim.id for other in queue):
             queue.append(pending)
 
-    def _begin(self, slot: Slot, pending: Pending) -> None:
+    def _serves(self, slot: Slot, pending: Pending) -> bool:
+        """Whether this claim is to be decided about here and now; if not, it has been answered, or waits."""
         context, claim = self.context, pending.claim
         if claim.id in self.answers:
             context.send(pending.sender, self.answers[claim.id])
-            return
+            return False
         if claim.deadline <= context.now * 1000:
-            return
+            return False
         if not context.member.ready:
             self.waiting.append(pending)
-            return
+            return False
         definition = context.definitions.get(claim.sworm)
         if context.placement.arbiter(*slot) != context.me or definition is None or definition.revision < claim.revision:
             self._answer(pending, "retry")
+            return False
+        return self._has_quorum(pending)
+
+    def _begin(self, slot: Slot, pending: Pending) -> None:
+        context, claim = self.context, pending.claim
+        if not self._serves(slot, pending):
             return
         best = context.best(*slot)
         if best is None and context.replica(claim.sworm).dead:
@@ -144,6 +155,16 @@ class Arbiter:
             )
         else:
             self._command(slot, pending, best)
+
+    def _has_quorum(self, pending: Pending) -> bool:
+        """Whether this claim may be served; if not, it waits or has been refused."""
+        claim = pending.claim
+        standing = self.tenure.standing(claim.sworm)
+        if standing == WAIT and all(other.claim.id != claim.id for other in self.waiting):
+            self.waiting.append(pending)
+        elif standing == REFUSE:
+            self._answer(pending, "refused", problem=NO_QUORUM, detail=self.tenure.refusal())
+        return standing not in (WAIT, REFUSE)
 
     def _register(self, slot: Slot, pending: Pending, best: Located | None) -> None:
         context, claim = self.context, pending.claim
@@ -358,6 +379,8 @@ class Arbiter:
         room = SLICE
         self._forget_stranded()
         for sworm in list(context.member.replicas):
+            if not context.may_decide(sworm):
+                continue  # its turn comes when the leases of the departed have ended
             for name in sorted(context.replica(sworm).orphaned):
                 slot = (sworm, name)
                 if slot in self.busy or not self._restores(slot):

@@ -13,7 +13,7 @@ from registry.core.ids import Origin, Pid, serial_of
 from registry.core.messages import Resolve, Resolved
 from registry.core.names import Located
 from supervisor.core.context import Context
-from supervisor.core.events import FreezeGate, GiveState, OpenGate, TakeState
+from supervisor.core.events import FreezeGate, GiveState, TakeState
 from supervisor.core.handoff import Handoffs
 from supervisor.core.naming import Naming
 from supervisor.core.process import (
@@ -103,15 +103,19 @@ class Conflicts:
         waited = self.losing.pop(process.serial, None)
         if waited and process.phase != LOSING:
             return  # its worker ended, or its node drains: it is on its way out already
-        if best is not None and best.pid == process.pid:
+        if best is not None and best.pid == process.pid and self.context.may_decide(process.sworm):
             self._thaw(process)  # the winner departed meanwhile
+            return
+        if best is not None and best.pid == process.pid:
+            process.after_stop = "suspend"  # the winner departed, and may be answering yet
+            self.supervision.stop(process, "no_quorum")
             return
         process.after_stop = "lost"
         self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
 
     def _thaw(self, process: Process) -> None:
         process.enter(RUNNING)
-        self.context.out.append(OpenGate(process.serial))
+        self.context.open_gate(process)
 
     def state_taken(self, serial: int, state: bytes, stateful: bool) -> None:
         """The loser's state: offer it to the winner."""
@@ -194,6 +198,8 @@ class Conflicts:
             best = self.context.best(process.sworm, process.name)
             if process.phase != LOSING:
                 del self.losing[process.serial]
+            elif best is not None and best.pid == process.pid and not self.context.may_decide(process.sworm):
+                loser.until = max(loser.until, self.context.now + PATIENCE)  # the winner may be answering yet
             elif best is not None and best.pid == process.pid:
                 del self.losing[process.serial]
                 self._thaw(process)

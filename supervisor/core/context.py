@@ -14,7 +14,7 @@ from registry.core.member import Member, MemberConfig
 from registry.core.messages import Message
 from registry.core.names import GONE, GROUP, Key, Located, Spec
 from registry.core.replica import Replica
-from supervisor.core.events import Effect, Reply, StartWorker
+from supervisor.core.events import Effect, LeaseGate, OpenGate, Reply, StartWorker
 from supervisor.core.placement import Placement
 from supervisor.core.process import PREPARING, STARTING, Process
 from supervisor.core.spec import Definition
@@ -53,6 +53,8 @@ class Context:
         default_factory=dict
     )  #: epochs of moves, while the clock is not past them
     loopback: list[Message] = field(default_factory=list)  #: messages of this node to itself
+    by_quorum: frozenset[str] = frozenset()  #: sworms whose processes answer under a lease only
+    unheld: list[Process] = field(default_factory=list)  #: opened without a lease: to be stopped again
     serial: int = 0
     draining: bool = False
 
@@ -76,6 +78,10 @@ class Context:
     def report(self, kind: str, process: Process, detail: str = "") -> None:
         """Tell people what happened to a process."""
         self.out.append(Report(kind, process.sworm, process.name, process.pid, self.member.node, detail, process.epoch))
+
+    def report_node(self, kind: str, detail: str) -> None:
+        """Tell people what happened to this node."""
+        self.out.append(Report(kind, node=self.member.node, detail=detail))
 
     def reply(self, reply: Reply) -> None:
         """End an ask: the shell's, or one of this node's own."""
@@ -253,6 +259,24 @@ class Context:
                 kept.age_ms(self.now) if kept is not None else None,
             )
         )
+
+    def open_gate(self, process: Process) -> None:
+        """Let messages through to a process; where its sworm needs a lease, under the one that stands now."""
+        if process.lease is None and process.sworm in self.by_quorum:
+            self.hold(process)
+        self.out.append(OpenGate(process.serial))
+
+    def hold(self, process: Process) -> None:
+        """Put a process under the lease that stands now, or under none if its sworm needs none."""
+        needs = process.sworm in self.by_quorum
+        process.lease = self.member.quorum.lease if needs else None
+        self.out.append(LeaseGate(process.serial, process.lease))
+        if process.lease is not None and not process.lease.holds(self.now):
+            self.unheld.append(process)
+
+    def may_decide(self, sworm: str) -> bool:
+        """Whether nobody else can be answering for this sworm's names that departed nodes hold."""
+        return sworm not in self.by_quorum or self.member.quorum.may_decide(self.now)
 
     def forget_process(self, process: Process) -> None:
         """A process whose worker is gone and which nobody needs any more."""

@@ -18,6 +18,7 @@ from registry.core.messages import DIRECTORY
 from registry.core.names import Key
 from supervisor.core.context import Context
 from supervisor.core.spec import Definition, check, definition_of
+from supervisor.core.strategies import UNIFORM_QUORUM
 
 
 def to_wire(definition: Definition) -> tuple[Any, ...]:
@@ -118,6 +119,8 @@ class Definitions:
                 adopted[name] = definition
         context.definitions.clear()
         context.definitions.update(adopted)
+        quorum = [name for name, definition in adopted.items() if definition.distribution_strategy == UNIFORM_QUORUM]
+        context.by_quorum = frozenset(quorum)
         member = context.member
         member.piece_sizes = {name: definition.max_sync_size for name, definition in adopted.items()}
         intervals = [definition.sync_interval_ms / 1000 for definition in adopted.values()]

@@ -25,6 +25,7 @@ from registry.core.events import (
 )
 from registry.core.ids import Origin, Pid
 from registry.core.names import Spec
+from registry.core.quorum import Lease
 from supervisor.core.spec import Definition
 from supervisor.core.strategies import Candidate
 
@@ -143,11 +144,18 @@ class Chosen:
     problem: str = ""  #: a sentence; empty: it went well
 
 
+@dataclass(frozen=True, slots=True)
+class ForgetAsked:
+    """An operator gives up the dead incarnations of a node: majorities are counted without them."""
+
+    node: str
+
+
 Event = (
     LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | DrainCancelled
     | CordonAsked
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
-    | CheckpointTaken | Chosen
+    | CheckpointTaken | Chosen | ForgetAsked
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- effects
@@ -186,6 +194,14 @@ class OpenGate:
     """Let messages through to a worker, those parked first, in order."""
 
     serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGate:
+    """From now on a gate lets messages through only while this lease holds (None: always). The gate looks by itself."""
+
+    serial: int
+    lease: Lease | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +284,6 @@ class Drained:
 
 
 Effect = (
-    Send | Connect | Disconnect | Wake | StartWorker | StopWorker | OpenGate | FreezeGate | BounceGate | TakeState
-    | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
+    Send | Connect | Disconnect | Wake | StartWorker | StopWorker | OpenGate | LeaseGate | FreezeGate | BounceGate
+    | TakeState | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
 )  # fmt: skip

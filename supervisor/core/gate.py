@@ -11,7 +11,10 @@ I/O: all of its callers live on one loop.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from registry.core.quorum import Lease
 
 SHUT = "shut"  #: not open yet: the worker is starting; messages are parked
 OPEN = "open"
@@ -46,10 +49,10 @@ class Gate(Generic[Item]):
         self.moved_to = ""  #: pid that bounced messages should try; empty: nobody
 
     def _step(self, verb: str) -> None:
-        after = TABLE.get((self.state, verb))
+        after = TABLE.get((self.own, verb))
         if after is None:
-            raise IllegalStep(f"a gate that is {self.state} cannot {verb}")
-        self.state = after
+            raise IllegalStep(f"a gate that is {self.own} cannot {verb}")
+        self.set_own(after)
 
     @property
     def is_open(self) -> bool:
@@ -58,7 +61,7 @@ class Gate(Generic[Item]):
 
     def park(self, item: Item) -> bool:
         """Keep a message for later; False when the gate does not park (open: run it; bounced: send it back)."""
-        if self.state == OPEN or self.state == BOUNCED:
+        if self.state in (OPEN, BOUNCED):
             return False
         self.parked.append(item)
         return True
@@ -78,7 +81,52 @@ class Gate(Generic[Item]):
         self.moved_to = moved_to
         return self._release()
 
+    def under(self, lease: Lease | None, clock: Callable[[], float]) -> Gate[Item]:
+        """This gate, as one that looks at a lease before each message (None: at none); parked messages go along."""
+        gate: Gate[Item] = LeasedGate(lease, clock) if lease is not None else Gate()
+        gate.parked, gate.moved_to = self.parked, self.moved_to
+        gate.set_own(self.own)
+        return gate
+
+    @property
+    def own(self) -> str:
+        """The state by the table, whatever a lease says."""
+        return self.state
+
+    def set_own(self, state: str) -> None:
+        """Take over another gate's state."""
+        self.state = state
+
     def _release(self) -> list[Item]:
         items = list(self.parked)
         self.parked.clear()
         return items
+
+
+class LeasedGate(Gate[Item]):
+    """A gate that reads as frozen, though open by the table, from the moment its lease has lapsed."""
+
+    __slots__ = ("_clock", "_lease", "_own")
+
+    def __init__(self, lease: Lease, clock: Callable[[], float]) -> None:
+        self._lease = lease
+        self._clock = clock  #: the clock that the lease counts by
+        super().__init__()
+
+    @property
+    def state(self) -> str:
+        """See `Gate`; asked before each message."""
+        return FROZEN if self._own is OPEN and not self._lease.holds(self._clock()) else self._own
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._own = state
+
+    @property
+    def own(self) -> str:
+        """See `Gate.own`."""
+        return self._own
+
+    def set_own(self, state: str) -> None:
+        """See `Gate.set_own`."""
+        self._own = state

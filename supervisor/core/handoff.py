@@ -17,7 +17,7 @@ from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepar
 from registry.core.names import Located
 from supervisor.core.choosing import Choosing
 from supervisor.core.context import Context
-from supervisor.core.events import FreezeGate, OpenGate, TakeState
+from supervisor.core.events import FreezeGate, TakeState
 from supervisor.core.process import FREEZING, MOVED_PHASE, OFFERING, RUNNING, Move, Process
 from supervisor.core.receiving import Receiving
 from supervisor.core.supervision import Supervision
@@ -50,6 +50,7 @@ class Handoffs:
         definition = self.supervision.definition(process)
         resume = process.phase
         self.supervision.waiting.pop(process.serial, None)
+        self.supervision.suspended.pop(process.serial, None)
         deadline = min(order.deadline / 1000, context.now + context.config.move_timeout)
         process.move = Move(order.epoch, order.to, order.majority, order, deadline, resume=resume)
         self.moves[process.serial] = process
@@ -165,7 +166,7 @@ class Handoffs:
             process.enter(move.resume)
             context.write_entry(process)
             if move.resume == RUNNING:
-                context.out.append(OpenGate(process.serial))
+                context.open_gate(process)
             elif process.phase == "waiting":
                 self.supervision.waiting[process.serial] = process
         self.ended(move.order, "refused", process.pid, process.epoch, context.me, 0, problem)
@@ -244,7 +245,7 @@ class Handoffs:
         """
         context = self.context
         target = self.choosing.next_best(process.sworm, process.name, context.me)
-        if not context.member.ready:
+        if not context.member.ready or not context.may_decide(process.sworm):
             return
         if not target:
             if not context.draining:

@@ -56,6 +56,7 @@ from supervisor.core.events import (
     DrainCancelled,
     Effect,
     Event,
+    ForgetAsked,
     StateGiven,
     StateTaken,
     WorkerExited,
@@ -69,6 +70,7 @@ from supervisor.core.placement import Placement
 from supervisor.core.redistribution import Redistribution
 from supervisor.core.spec import Definition
 from supervisor.core.supervision import Supervision
+from supervisor.core.tenure import Tenure
 from supervisor.core.transfer import Transfers
 
 _ROUNDS = 16  #: of consequences within one step; each has far fewer
@@ -85,8 +87,9 @@ class Node:
         self.transfers = Transfers(context)
         self.estates = Estates(context, self.transfers)
         self.choosing = Choosing(context)
-        self.arbiter = Arbiter(context, self.supervision, self.estates, self.choosing)
         self.handoffs = Handoffs(context, self.supervision, self.transfers, self.choosing)
+        self.tenure = Tenure(context, self.supervision, self.handoffs)
+        self.arbiter = Arbiter(context, self.supervision, self.estates, self.choosing, self.tenure)
         self.estates.holdings.append(self.handoffs.receiving.holdings)
         self.estates.found = self._restore_soon
         self.checkpoints = Checkpoints(context, self.transfers)
@@ -114,6 +117,7 @@ class Node:
             DrainAsked: lambda e: self.drain.begin(e.deadline, e.leave),
             DrainCancelled: lambda e: self.drain.cancel(),
             CordonAsked: lambda e: self.drain.cordon(e.on),
+            ForgetAsked: lambda e: self.member.forget(e.node),
             Received: self._received,
             Ticked: self._ticked,
             LinkUp: self._member_event,
@@ -215,6 +219,8 @@ class Node:
                 self._follow_view()
             if member.repair.touched:
                 self._look_at_names()
+            if (context.by_quorum or self.tenure.seen) and self.tenure.look():
+                self.arbiter.restore_due = True
             if self._look:
                 self.handoffs.check()
             if self.arbiter.settling:
@@ -275,7 +281,8 @@ class Node:
         soon = self.context.now + self.member.timing.hold if busy else FOREVER
         return min(
             self.asks.check_at, self.arbiter.check_at, self.transfers.check_at, self.estates.check_at,
-            self.checkpoints.check_at, self.redistribution.check_at, self.supervision.due() or FOREVER, soon,
+            self.checkpoints.check_at, self.redistribution.check_at, self.supervision.due() or FOREVER,
+            self.tenure.due(), soon,
         )  # fmt: skip
 
     def _tidy(self) -> None:

@@ -8,6 +8,7 @@ new process.
     by a handoff -------- preparing -> prepared -> running
     crashed ------------- running -> waiting (for its restart) -> ended;  running -> failed -> ended
     lost a conflict ----- running -> losing -> stopping -> ended
+    lost its quorum ----- running -> stopping -> waiting (for a majority) -> ended
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from registry.core.messages import Order, Prepare
 from registry.core.names import FAILED, HANDING_OFF, MOVED, RESTARTING, Registration, Spec
 from registry.core.names import RUNNING as SHOWN_RUNNING
 from registry.core.names import STARTING as SHOWN_STARTING
+from registry.core.quorum import Lease
 from supervisor.core.ties import Ties
 
 STARTING = "starting"
@@ -45,7 +47,7 @@ TABLE: dict[str, frozenset[str]] = {
     PREPARING: frozenset({PREPARED, RUNNING, STOPPING, ENDED}),
     PREPARED: frozenset({RUNNING, PREPARING, STOPPING, ENDED}),
     LOSING: frozenset({RUNNING, STOPPING, ENDED}),
-    STOPPING: frozenset({ENDED}),
+    STOPPING: frozenset({WAITING, ENDED}),
     ENDED: frozenset(),
 }
 
@@ -87,12 +89,13 @@ class Process:
     restarted_at: tuple[float, ...] = ()  #: those that may still count
     alive: bool = False  #: a worker runs or starts; `WorkerExited` or `WorkerFailed` will come
     retry_at: float = 0.0  #: waiting: when it restarts
-    after_stop: str = ""  #: stopping: what follows (restart, moved, lost, left; empty: removal)
+    after_stop: str = ""  #: stopping: what follows (restart, moved, lost, left, suspend; empty: removal)
     move: Move | None = None
     prepare: Prepare | None = None  #: target of a handoff: kept until it opened
     source: Origin = ""
     wanted: bool = False  #: target: committed, to be opened as soon as it is ready
     refused: bool = False  #: target: told its source that it does not take it after all; dropped at its `Abort`
+    lease: Lease | None = None  #: under which its gate lets messages through; None: its sworm needs none
     ties: Ties | None = None  #: further names and groups; most processes have none
     taken_at: int = 0  #: ms since 1970: when its state was taken last; no two states of it have the same
     kept: Kept | None = None  #: the state that it started with, until it runs

@@ -16,7 +16,7 @@ from registry.core.ids import Origin, origin_of_pid
 from registry.core.messages import Abort, Commit, Holding, Opened, Prepare, Prepared
 from registry.core.names import HANDING_OFF, MOVED, Registration
 from supervisor.core.context import Context
-from supervisor.core.events import BounceGate, OpenGate, StopWorker
+from supervisor.core.events import BounceGate, StopWorker
 from supervisor.core.naming import keep_held
 from supervisor.core.process import ENDED, PREPARED, PREPARING, RUNNING, Kept, Process
 from supervisor.core.supervision import STATE_TRIES, Supervision
@@ -174,7 +174,7 @@ class Receiving:
             keep_held(context, process, process.prepare.pid)
         process.prepare = None
         version = context.list_process(process)
-        context.out.append(OpenGate(process.serial))
+        context.open_gate(process)
         opened = Opened(*slot, process.epoch, process.pid, version)
         if len(self.opened) >= _OPENED:
             del self.opened[next(iter(self.opened))]

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from registry.core.frozen import frozen
 from registry.core.ids import BadName, check_slug
 from supervisor.core.constraints import BadConstraint, of_definition
-from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_RANDOM
+from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, UNIFORM_RANDOM
 
 PERMANENT = "permanent"
 TRANSIENT = "transient"
 TEMPORARY = "temporary"
 RESTARTS = (PERMANENT, TRANSIENT, TEMPORARY)
 
-STRATEGIES = (UNIFORM, UNIFORM_RANDOM, LEAST_LOADED)
+STRATEGIES = (UNIFORM, UNIFORM_RANDOM, LEAST_LOADED, UNIFORM_QUORUM)
 PASSIVE = "passive"
 ACTIVE = "active"
 REDISTRIBUTIONS = (PASSIVE, ACTIVE)

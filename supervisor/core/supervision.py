@@ -13,7 +13,7 @@ from dataclasses import replace
 from registry.core.ids import Pid
 from registry.core.names import Spec
 from supervisor.core.context import Context
-from supervisor.core.events import BounceGate, OpenGate, StopWorker
+from supervisor.core.events import BounceGate, StopWorker
 from supervisor.core.lifecycle import FAIL, RESTART, after_exit, delay, recent
 from supervisor.core.process import (
     ENDED,
@@ -49,6 +49,7 @@ class Supervision:
         self.after_start: dict[int, Started] = {}
         self.after_stop: dict[int, Stopped] = {}
         self.waiting: dict[int, Process] = {}  #: those whose restart is due at `retry_at`
+        self.suspended: dict[int, Process] = {}  #: those that wait for a majority
         self.target_ready: Callable[[Process], None] = lambda process: None  #: a handoff's target stands
         self.target_lost: Callable[[Process, str], None] = lambda process, detail: None
         self.source_lost: Callable[[Process, str], None] = lambda process, detail: None
@@ -81,7 +82,7 @@ class Supervision:
         elif process.phase == STARTING:
             process.enter(RUNNING)
             self.context.write_entry(process)
-            self.context.out.append(OpenGate(serial))
+            self.context.open_gate(process)
             self.opened(process)
             process.kept = None
             self.context.report("restarted" if process.restarts else "started", process)
@@ -168,8 +169,19 @@ class Supervision:
         """The definition that governs a process; the defaults while none is known here."""
         return self.context.definitions.get(process.sworm) or Definition(process.sworm)
 
+    def wait_for_quorum(self, process: Process) -> None:
+        """A process whose worker is gone starts again once names may be decided about."""
+        self.waiting.pop(process.serial, None)
+        self.suspended[process.serial] = process
+        self.context.write_entry(process)
+
+    def _may_start(self, process: Process) -> bool:
+        return process.sworm not in self.context.by_quorum or self.context.member.quorum.may_answer(self.context.now)
+
     def _restart_or_wait(self, process: Process) -> None:
-        if process.retry_at <= self.context.now:
+        if not self._may_start(process):
+            self.wait_for_quorum(process)
+        elif process.retry_at <= self.context.now:
             self.restart(process)
         else:
             self.waiting[process.serial] = process
@@ -179,6 +191,7 @@ class Supervision:
         """Start a new incarnation in place of one whose worker is gone. `forgive`: earlier restarts do not count."""
         context = self.context
         self.waiting.pop(process.serial, None)
+        self.suspended.pop(process.serial, None)
         epoch = context.new_epoch(process.sworm, process.name)
         fresh = context.new_process(process.sworm, process.name, process.spec, epoch, process.claim, process.majority)
         fresh.restarts, fresh.kept = process.restarts + 1, self._kept_on(process)
@@ -209,16 +222,19 @@ class Supervision:
     def tick(self) -> None:
         """Start what has waited long enough."""
         for process in [p for p in self.waiting.values() if p.retry_at <= self.context.now]:
-            if process.phase == WAITING:
+            if process.phase != WAITING:
+                self.waiting.pop(process.serial, None)
+            elif self._may_start(process):
                 self.restart(process)
             else:
-                self.waiting.pop(process.serial, None)
+                self.wait_for_quorum(process)
 
     # ----------------------------------------------------------------------------------------------------------- stop
 
     def stop(self, process: Process, reason: str, then: Stopped | None = None, moved_to: Pid = "") -> None:
         """End a process for good; its entry goes when its worker has gone."""
         self.waiting.pop(process.serial, None)
+        self.suspended.pop(process.serial, None)
         process.enter(STOPPING)
         if then:
             self.after_stop[process.serial] = then
@@ -230,15 +246,22 @@ class Supervision:
 
     def _finish_stop(self, process: Process) -> None:
         begun = self.after_start.pop(process.serial, None)
-        if process.after_stop == "restart" or self._was_left_alone(process):
+        code = "no_quorum" if process.after_stop == "suspend" else "start_failed"
+        wanted = process.after_stop == "restart" or self._was_left_alone(process)
+        may = self.context.may_decide(process.sworm) if process.after_stop == "lost" else self._may_start(process)
+        if wanted and may:
             self.restart(process, forgive=True)
+        elif (wanted or process.after_stop == "suspend") and not begun:
+            process.after_stop = ""
+            process.enter(WAITING)
+            self.wait_for_quorum(process)
         else:
             self._remove(process)
         then = self.after_stop.pop(process.serial, None)
         if then:
             then(process)
         if begun:
-            begun(process, False, "start_failed", "it was stopped while it started")
+            begun(process, False, code, "it was stopped while it started")
 
     def _was_left_alone(self, process: Process) -> bool:
         """Whether it lost its name and the winner departed while it stopped: it is what is left of that name."""
@@ -250,5 +273,5 @@ class Supervision:
         if process.phase != ENDED:
             process.enter(ENDED)
         if process.after_stop != "left":
-            self.context.erase_entry(process, void=process.after_stop not in ("moved", "lost"))
+            self.context.erase_entry(process, void=process.after_stop not in ("moved", "lost", "suspend"))
         self.context.forget_process(process)

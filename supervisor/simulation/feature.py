@@ -74,5 +74,8 @@ class Feature:
     def stepped(self, host: Host, effects: list[Effect]) -> None:
         """Look at what a step did; raises `Violation`. Called after each step of each host only if overridden."""
 
+    def mend(self) -> None:
+        """The faults have ended: do what operators do then. Time may pass."""
+
     def healed(self) -> None:
         """Judge after the network has healed; raises `Violation`."""

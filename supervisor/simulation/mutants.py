@@ -13,12 +13,14 @@ from typing import Any
 from registry.core.member import Member
 from registry.core.messages import Delta
 from registry.core.origin import VersionedMap
+from registry.core.quorum import Quorum
 from registry.core.replica import Replica
 from supervisor.core.claims import Arbiter
 from supervisor.core.conflict import Conflicts
 from supervisor.core.context import Context
 from supervisor.core.drain import Drain
 from supervisor.core.estates import Estates
+from supervisor.core.gate import LeasedGate
 from supervisor.core.handoff import Handoffs
 from supervisor.core.process import MOVED_PHASE, Process
 from supervisor.core.receiving import Receiving
@@ -132,6 +134,17 @@ def _healthy_too(original: Any) -> Any:
     return set_dead
 
 
+def _blind(original: Any) -> Any:
+    return property(lambda self: self.own, original.fset)
+
+
+def _impatient(original: Any) -> Any:
+    def may_decide(self: Quorum, now: float) -> bool:
+        return self.voter.ready and self.has_majority()
+
+    return may_decide
+
+
 _ALL = (
     Mutant(
         "delta-across-a-gap", "delta_crdt: partial diffs shipped with a full causal context", VersionedMap, "fits", _gap
@@ -184,6 +197,20 @@ _ALL = (
         Member,
         "_set_dead",
         _healthy_too,
+    ),
+    Mutant(
+        "lease-not-looked-at",
+        "leases checked by a timer instead of before each message: a paused holder goes on",
+        LeasedGate,
+        "state",
+        _blind,
+    ),
+    Mutant(
+        "majority-does-not-wait",
+        "a majority takes over before the lease of the other side has ended",
+        Quorum,
+        "may_decide",
+        _impatient,
     ),
 )
 

@@ -29,6 +29,7 @@ INVARIANTS = {
     "only-eligible": "a process starts on nodes that host its sworm and meet its constraints",
     "redistribution-ends": "active redistribution brings processes to where their strategy wants them, and stops",
     "counts-are-kept": "the processes counted for each node are those that it lists",
+    "quorum-one-answers": "of a name under a quorum at most one process accepts messages at any moment, in epoch order",
     "one-accepts": "without faults at most one process of a name accepts messages at any moment",
 }
 

@@ -105,6 +105,8 @@ class Run:
             self.random.choice(self._actions).do()
             world.run(self.random.expovariate(1 / self.settings.pace))
         self.heal()
+        for feature in self.features:
+            feature.mend()
         world.run(PEACE)
         self.judge()
 

@@ -16,6 +16,7 @@ from supervisor.core.events import (
     Effect,
     FreezeGate,
     GiveState,
+    LeaseGate,
     OpenGate,
     StartWorker,
     StateGiven,
@@ -90,6 +91,9 @@ class Workers:
                 worker.opened = True
                 for token in worker.gate.open():
                     worker.state.add(token)
+            case LeaseGate(serial, lease):
+                host, worker = self.world.hosts[self.origin], self.all[serial]
+                worker.gate = worker.gate.under(lease, host.clock.peek)
             case FreezeGate(serial):
                 self.all[serial].gate.freeze()
             case BounceGate(serial, pid):

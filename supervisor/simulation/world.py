@@ -96,6 +96,7 @@ class World:
         self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
         self.watchers: list[Callable[[Host, list[Effect]], None]] = []
+        self.member_options: dict[str, Any] = {}  #: of `MemberConfig`
         self.options: dict[str, Any] = {}  #: of `NodeConfig`
         self.strategy: Callable[[Choose], Chosen] = lambda question: Chosen(question.request, (), "there is none")
         self.steps = 0
@@ -142,7 +143,12 @@ class World:
         self.incarnations[name] = int(origin.partition(".")[2])
         config = NodeConfig(
             MemberConfig(
-                self.timing, url=f"sim://{origin}", call_url=f"sim://{origin}", labels=labels or {}, capacity=capacity
+                self.timing,
+                url=f"sim://{origin}",
+                call_url=f"sim://{origin}",
+                labels=labels or {},
+                capacity=capacity,
+                **self.member_options,
             ),
             **self.options,
         )
@@ -191,6 +197,8 @@ class World:
         if not host.paused:
             return
         host.paused = False
+        for watcher in self.watchers:
+            watcher(host, [])  # its gates are asked before its timers
         self.step(host, Ticked())
         backlog, host.backlog = host.backlog, []
         for action in backlog:

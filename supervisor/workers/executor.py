@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from registry.core.ids import Pid
+from registry.core.quorum import Lease
 from supervisor.core import events
 from supervisor.core.events import (
     CheckpointTaken,
@@ -41,8 +43,8 @@ START_TIMEOUT = 30.0
 
 WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven | CheckpointTaken | Chosen
 WorkerEffect = (
-    events.StartWorker | events.StopWorker | events.OpenGate | events.FreezeGate | events.BounceGate | events.TakeState
-    | events.GiveState | events.Choose | events.TakeCheckpoint
+    events.StartWorker | events.StopWorker | events.OpenGate | events.LeaseGate | events.FreezeGate
+    | events.BounceGate | events.TakeState | events.GiveState | events.Choose | events.TakeCheckpoint
 )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ class Workers:
 
     `emit` is called on the loop with a `WorkerEvent`, often from within the verb that caused it; it may call back into
     `Workers`. `allowed` is the agent's list of module
-    prefixes (`SWORM_ALLOWED_MODULES`).
+    prefixes (`SWORM_ALLOWED_MODULES`). `clock`: the node's own, by which its leases count.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Workers:
         emit: Callable[[WorkerEvent], None],
         allowed: Iterable[str],
         *,
+        clock: Callable[[], float] = time.time,
         start_timeout: float = START_TIMEOUT,
         import_timeout: float = target.IMPORT_TIMEOUT,
     ) -> None:
         self.loop = loop
         self.emit = emit
         self.allowed = tuple(allowed)
+        self.clock = clock
         self.start_timeout = start_timeout
         self.context = contextvars.Context()
         self.loader = target.Loader(loop, import_timeout)
@@ -116,6 +120,8 @@ class Workers:
                 self.stop(serial, reason)
             case events.OpenGate(serial):
                 self.open_gate(serial)
+            case events.LeaseGate(serial, lease):
+                self.lease_gate(serial, lease)
             case events.FreezeGate(serial):
                 self.freeze_gate(serial)
             case events.BounceGate(serial, pid):
@@ -249,9 +255,9 @@ class Workers:
     def open_gate(self, serial: int) -> None:
         """Let messages through, those parked first. Nothing happens where nothing runs, or the gate is open already."""
         executor = self.running.get(serial)
-        if executor is None or executor.gate.state not in (SHUT, FROZEN):
+        if executor is None or executor.gate.own not in (SHUT, FROZEN):
             return
-        was_frozen = executor.gate.state == FROZEN
+        was_frozen = executor.gate.own == FROZEN
         letters = executor.gate.open()
         for letter in letters:
             letter.place = None
@@ -264,10 +270,16 @@ class Workers:
             for letter in letters:
                 executor.deliver(letter)
 
+    def lease_gate(self, serial: int, lease: Lease | None) -> None:
+        """From now on, let messages through only while this lease holds."""
+        executor = self.running.get(serial)
+        if executor is not None:
+            executor.gate = executor.gate.under(lease, self.clock)
+
     def freeze_gate(self, serial: int) -> None:
         """Park what arrives from now on, and what was delivered but not begun."""
         executor = self.running.get(serial)
-        if executor is None or executor.gate.state not in (SHUT, OPEN):
+        if executor is None or executor.gate.own not in (SHUT, OPEN):
             return
         executor.gate.freeze()
         executor.freeze()
@@ -277,7 +289,7 @@ class Workers:
         executor = self.running.get(serial)
         if executor is None or executor.gate.state == BOUNCED:
             return
-        if executor.gate.state == OPEN:
+        if executor.gate.own == OPEN:
             executor.gate.freeze()
             executor.freeze()
         _return(executor.gate.bounce(pid), pid)

@@ -20,6 +20,7 @@ from typing import Any
 
 from registry.core.ids import Pid
 from supervisor.core.events import StartWorker
+from supervisor.core.gate import OPEN
 from supervisor.errors import BadValue, NotHandled, StartError, WorkerCrashed, described
 from supervisor.workers.base import OWNER, Worker
 from supervisor.workers.protocol import LATER, Executor, Host, Letter
@@ -256,6 +257,8 @@ class ObjectExecutor(Executor):
                 _wake(self.waiters.popleft())
             elif self.finishing:
                 self._bury("finished")
+            elif self.backlog and self.gate.state is not OPEN:
+                self.freeze()  # its lease lapsed while it was busy
             elif self.backlog:
                 letter = self.backlog.popleft()
                 letter.place = None

@@ -18,6 +18,7 @@ from typing import Any
 
 from registry.core.ids import Pid
 from supervisor.core.events import StartWorker
+from supervisor.core.gate import OPEN
 from supervisor.errors import NoReply, NotHandled, StartError, WorkerCrashed, described
 from supervisor.workers.objects import GRACE, is_pending
 from supervisor.workers.protocol import Executor, Host, Letter
@@ -164,6 +165,8 @@ class TaskExecutor(Executor):
         """The next message; the one in hand counts as handled."""
         self._settle()
         while True:
+            if self.queue and self.gate.state is not OPEN:
+                self.freeze()  # its lease lapsed while it was busy
             while self.queue:
                 letter = self.queue.popleft()
                 letter.place = None

@@ -43,6 +43,7 @@ from supervisor.core.events import (
     Drained,
     FreezeGate,
     GiveState,
+    LeaseGate,
     OpenGate,
     Reply,
     Report,
@@ -222,6 +223,9 @@ class Cluster:
                 self.log.append(f"{name}: drained" + (f", leaving {names}" if names else ""))
             case Choose():
                 self._answer(name, "Choose", self._chosen(effect))
+            case LeaseGate(serial, lease):
+                worker = running.workers[serial]
+                worker.gate = worker.gate.under(lease, lambda: self.now + running.skew)
             case _:
                 self._command(name, running, effect)
 

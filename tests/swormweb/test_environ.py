@@ -8,6 +8,7 @@ from swormweb.environ import SETTINGS, BadSetting, parse_database, read
 
 GOOD = [
     ("SWORM_MESH_PRESET", "local", "mesh_preset", "local"),
+    ("SWORM_QUORUM_HOSTS", "3", "quorum_hosts", 3),
     (
         "SWORM_JOIN",
         "ws://127.0.0.1:7001, wss://n2.example:443",
@@ -33,6 +34,7 @@ GOOD = [
 
 BAD = [
     ("SWORM_MESH_PRESET", "wlan"),
+    ("SWORM_QUORUM_HOSTS", "0"),
     ("SWORM_JOIN", "127.0.0.1:7001"),
     ("SWORM_JOIN", "ws://127.0.0.1:7001,"),
     ("SWORM_JOIN", "ws://127.0.0.1:99999"),

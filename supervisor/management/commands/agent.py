@@ -56,5 +56,6 @@ class Command(BaseCommand):
             capacity=config.parse_capacity(options["capacity"]),
             allowed_modules=settings.SWORM_ALLOWED_MODULES,
             preset=settings.SWORM_MESH_PRESET,
+            quorum_hosts=settings.SWORM_QUORUM_HOSTS,
             drain_deadline=config.parse_drain_deadline(options["drain_deadline"]),
         )

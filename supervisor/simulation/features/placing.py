@@ -13,10 +13,13 @@ from registry.core.names import RUNNING
 from supervisor.core.constraints import eligible, of_definition
 from supervisor.core.events import Choose, Chosen, Effect, StartWorker
 from supervisor.core.spec import ACTIVE, PASSIVE, STRATEGIES
-from supervisor.core.strategies import UNIFORM, UNIFORM_RANDOM, wish
+from supervisor.core.strategies import UNIFORM, UNIFORM_QUORUM, UNIFORM_RANDOM, wish
 from supervisor.simulation.feature import SWORM, Action, Feature, Settings
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.world import Host
+
+#: Built-in strategies that are drawn here; `features/quorum.py` has the other one.
+DRAWN = frozenset(STRATEGIES) - {UNIFORM_QUORUM}
 
 #: A strategy that is not built in: `Placing.choose`.
 OWN = "own:letters"
@@ -34,7 +37,7 @@ class Placing(Feature):
         draw = chance.random()
         zone: Any = {} if draw < 0.5 else {"zone": "a"} if draw < 0.75 else {"zone": ["a", "b"]}
         settings.definition = settings.definition._replace(
-            distribution_strategy=chance.choice([*STRATEGIES, OWN]), constraints=frozen(zone),
+            distribution_strategy=chance.choice([*sorted(DRAWN, key=STRATEGIES.index), OWN]), constraints=frozen(zone),
             redistribution=chance.choice([PASSIVE, ACTIVE]),
         )  # fmt: skip
         self.chance, self.gentle = chance, settings.gentle

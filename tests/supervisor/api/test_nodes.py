@@ -27,12 +27,14 @@ def test_the_list_and_one_of_it(ask: Asking) -> None:
     msgspec.convert(found, list[answers.Node])
 
 
-def test_only_what_is_over_can_be_forgotten(ask: Asking) -> None:
-    add_node("n1")
+def test_only_what_is_over_can_be_forgotten(ask: Asking, agent: Agent) -> None:
+    agent.answers["forget"] = lambda command: {"ok": True, "result": {}}
     add_node("n2", status="dead")
+    add_node("n3", status="left")
     assert ask.delete("/nodes/n1").code == "not_ended"
-    assert ask.delete("/nodes/n2").status == 204
+    assert ask.delete("/nodes/n2").status == ask.delete("/nodes/n3").status == 204
     assert ask.delete("/nodes/n2").code == "unknown_node"
+    assert [command["node"] for command in agent.seen if command["op"] == "forget"] == ["n2"]
     assert [item["name"] for item in ask.get("/nodes").body["items"]] == ["n1"]
 
 

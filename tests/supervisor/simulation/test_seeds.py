@@ -91,6 +91,12 @@ def test_one_seed_is_one_story() -> None:
     assert told(3) == told(3)
 
 
+def test_a_gate_that_does_not_look_at_its_lease_is_found() -> None:
+    found = simulate("--mutant", "lease-not-looked-at", "--first", "100", "--seeds", "200")
+    assert found.returncode == 1, found.stdout
+    assert "quorum-one-answers" in found.stdout
+
+
 @pytest.mark.parametrize("mutant", SHOWN)
 def test_a_planted_bug_is_found_and_replayed(mutant: str) -> None:
     found = simulate("--mutant", mutant, "--seeds", str(TRIED), "--jobs", "1")
