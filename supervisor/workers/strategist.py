@@ -132,7 +132,7 @@ class _Asked:
         asked, self.asked = self.asked, []
         for index, question in enumerate(asked):
             self.owner.answer(question, value[index] if isinstance(value, list) else str(value))
-        if self.waiting and self.ready:
+        if self.waiting and self.ready and not self.asked:  # an answer may have brought the next question at once
             self._ask()
 
     def _late(self, problem: str) -> None:
@@ -180,7 +180,8 @@ class _Asked:
         self._cancel()
         self.ready = True
         executor.gate.open()
-        self._ask()
+        if self.waiting:
+            self._ask()
 
     def failed(self, executor: Executor, code: str, detail: str) -> None:
         """See `Host.failed`."""

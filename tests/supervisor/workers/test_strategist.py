@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 import pytest
@@ -68,6 +69,34 @@ async def test_questions_that_wait_go_together_and_each_is_answered(asking: Aski
         answers = await asyncio.gather(*(asking.put(f"{HERE}:first_letter", name) for name in names))
     assert [answer.nodes[0] for answer in answers] == [CANDIDATES[ord(name[0]) % 3].node for name in names]
     assert len(asking.strategist.known) == 1
+
+
+async def test_an_answer_may_bring_the_next_question_at_once(asking: Asking) -> None:
+    """As in the node: one name's answer frees it for the next claim, within the same step."""
+    names = deque(chr(97 + number % 26) for number in range(300))
+    asked: dict[str, str] = {}
+    done = asyncio.get_running_loop().create_future()
+    found: dict[str, str] = {}
+
+    def put() -> None:
+        request = f"q{len(asked)}"
+        asked[request] = names.popleft()
+        question = Choose(request, f"{HERE}:first_letter", (), (asked[request],), CANDIDATES)
+        asking.strategist.choose(question)
+
+    def emit(event: Chosen) -> None:
+        found[event.request] = event.nodes[0]
+        if names:
+            put()
+        if len(found) == 300:
+            done.set_result(None)
+
+    asking.strategist.emit = emit
+    for _ in range(5):
+        put()
+    async with asyncio.timeout(60):
+        await done
+    assert found == {request: CANDIDATES[ord(name) % 3].node for request, name in asked.items()}
 
 
 @pytest.mark.parametrize(
