@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from registry.core.directory import DEFINITION
+from registry.core.directory import DEFINED_DELETED, DEFINED_REVISION, DEFINITION
 from registry.core.ids import Origin, node_of
 from registry.core.member import Member
 from registry.core.membership import MemberInfo
@@ -108,7 +108,9 @@ class Watch:
             }
         return {
             node_of(peer): {
-                sworm: int(wire[1]) for sworm, (at, wire) in written.items() if at <= version and not wire[-1]
+                sworm: int(wire[DEFINED_REVISION])
+                for sworm, (at, wire) in written.items()
+                if at <= version and not wire[DEFINED_DELETED]
             }
             for peer, version in held.items()
         }

@@ -20,6 +20,9 @@ ENDED = "ended"
 DEFINITION = "definition"
 FORGOTTEN = "forgotten"  #: ("forgotten", node) -> the incarnation up to which an operator gave a node up
 
+#: What is read here of a definition: the places of its revision, and of whether it is deleted. More may follow them.
+DEFINED_REVISION, DEFINED_DELETED = 1, 13
+
 # What a node says of its own status.
 JOINING = "joining"
 UP = "up"

@@ -100,7 +100,7 @@ def test_a_command_says_all_that_an_agent_must_know(client: Client, agents: Agen
     deadline = soon()
     client.ask("n1", 7, "define", deadline=deadline, definition=Definition("rooms", 3), sworm="rooms")
     (command,) = agent.commands
-    assert command["definition"] == {**Definition("rooms", 3)._asdict(), "allowed_modules": []}
+    assert command["definition"] == {**Definition("rooms", 3)._asdict(), "allowed_modules": [], "constraints": []}
     assert (command["v"], command["op"], command["incarnation"], command["deadline"]) == (1, "define", 7, deadline)
     assert command["sworm"] == "rooms"
     assert command["answer_to"].startswith("sworm:answers:")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from registry.core.directory import DEFINED_DELETED, DEFINED_REVISION
 from registry.core.frozen import frozen
 from supervisor.core.definitions import from_wire, to_wire
 from supervisor.core.spec import BOUNDS, Definition, allows, check
@@ -76,3 +77,8 @@ def test_a_definition_survives_the_wire_in_plain_values() -> None:
 @pytest.mark.parametrize("value", [(), ("rooms", 1, "sometimes"), ("rooms", *[0] * 40), 7])
 def test_what_this_version_cannot_obey_is_no_definition(value: Any) -> None:
     assert from_wire(value) is None
+
+
+def test_what_the_registry_reads_of_a_definition_stands_where_it_looks() -> None:
+    assert Definition._fields[DEFINED_REVISION] == "revision"
+    assert Definition._fields[DEFINED_DELETED] == "deleted"
