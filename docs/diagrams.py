@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from supervisor.core import gate, lifecycle, process
+from supervisor.core import gate, lifecycle, operation, process
 from supervisor.core.spec import RESTARTS
 
 PAGE = Path(__file__).parent / "tables.md"
@@ -53,9 +53,22 @@ def restarts(table: Mapping[tuple[str, bool], str] = lifecycle.TABLE) -> str:
     return aligned(rows)
 
 
+def steps() -> str:
+    """What becomes of one process of an operation."""
+    events = list(dict.fromkeys(event for _, event in operation.STEPS))
+    rows = [("happens", *sorted(operation.OPEN, reverse=True))]
+    rows += [(event, *(operation.STEPS.get((state, event), "-") for state in rows[0][1:])) for event in events]
+    return aligned(rows)
+
+
 def section() -> str:
     """The whole generated section."""
-    parts = {"Phases of a process": phases(), "The gate": gates(), "When a worker ends": restarts()}
+    parts = {
+        "Phases of a process": phases(),
+        "The gate": gates(),
+        "When a worker ends": restarts(),
+        "A process of an operation": steps(),
+    }
     return "\n".join(f"## {title}\n\n```\n{text}\n```\n" for title, text in parts.items())
 
 

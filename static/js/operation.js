@@ -5,7 +5,7 @@
 
 import { Action } from "./action.js";
 import { listPath, request } from "./api.js";
-import { processLink } from "./cells.js";
+import { mono, processLink } from "./cells.js";
 import { follow } from "./cluster.js";
 import { confirmed } from "./confirm.js";
 import { copyButton, glyph, h, say, tellTimes, when } from "./dom.js";
@@ -19,6 +19,8 @@ const LOOK = 500;
 const PROCESSES = 1000;
 /** Processes a page. */
 const PAGE = 100;
+
+const HEADS = ["State", "Process", "From", "To", "Asked", "Last change", "Why", "What came of it"];
 
 const rights = new Set(document.body.dataset.scopes.split(" "));
 
@@ -46,12 +48,12 @@ class OperationPage {
     this.line = h("ol.events");
     this.twins = h("div");
     this.caption = h("caption", {}, "Reading its processes");
-    this.body = h("tbody");
+    this.body = h("tbody", { role: "rowgroup" });
     this.more = h("button", { type: "button", hidden: true, onclick: () => this.grow() }, "Show more");
     this.only = h("select", { onchange: () => this.filter() }, h("option", { value: "" }, "all"), ...Object.entries(STEP_STATES).map(([state, [, word]]) => h("option", { value: state }, word)));
     this.only.value = new URLSearchParams(window.location.search).get("state") ?? "";
-    const head = ["State", "Process", "From", "To", "Asked", "Last change", "Why", "What came of it"].map((word) => h("th", { scope: "col" }, word));
-    const table = h("table", {}, this.caption, h("thead", {}, h("tr", {}, head)), this.body);
+    const head = HEADS.map((word) => h("th", { scope: "col", role: "columnheader" }, word));
+    const table = h("table.list", { role: "table" }, this.caption, h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)), this.body);
     root.append(
       this.trouble,
       h("section.operation", { "aria-label": "Progress" }, this.state, this.bar, this.words, this.problem, h("div.buttons", {}, this.cancel), this.log),
@@ -208,7 +210,7 @@ class OperationPage {
     const shown = JSON.stringify(step);
     const before = this.rows.get(step.number);
     if (before?.shown === shown) return before.element;
-    const element = before?.element ?? h("tr");
+    const element = before?.element ?? h("tr", { role: "row" });
     element.replaceChildren(...cells(step));
     this.rows.set(step.number, { element, shown });
     return element;
@@ -241,16 +243,17 @@ class OperationPage {
 function cells({ state, sworm, name, from, to, attempts, at, why, detail, code }) {
   const [shape, word] = STEP_STATES[state] ?? ["unknown", state];
   const times = attempts === 0 ? "not yet" : attempts === 1 ? "once" : `${attempts} times`;
-  return [
-    h("td.state", {}, glyph(shape), word),
-    h("td", {}, processLink(sworm, name), " ", copyButton(name, "name")),
-    h("td.mono", {}, from ?? ""),
-    h("td.mono", {}, to ?? "as placed"),
-    h("td", {}, times),
-    h("td", {}, attempts || state !== "waiting" ? when(moment(at)) : ""),
-    h("td", {}, why),
-    h("td.wide", {}, code && state !== "done" ? `${detail} (${code})` : detail),
+  const values = [
+    h("span.state", {}, glyph(shape), word),
+    h("span", {}, processLink(sworm, name), " ", copyButton(name, "name")),
+    mono(from ?? ""),
+    to === null ? "as placed" : mono(to),
+    times,
+    attempts || state !== "waiting" ? when(moment(at)) : "",
+    why,
+    code && state !== "done" ? `${detail} (${code})` : detail,
   ];
+  return values.map((value, i) => h(i === 7 ? "td.wide" : "td", { role: "cell", "data-head": HEADS[i] }, value));
 }
 
 const page = new OperationPage(document.getElementById("operation"));

@@ -1,11 +1,14 @@
 /* The page of operations: what was asked for that takes a while, and what became of it, the newest first.
 
-   Law: each row leads to the operation's own page; a problem is said in the row, in the server's words. */
+   Law: each row leads to the operation's own page; a problem is said in the row, in the server's words. What can be asked for is
+   plan_form.js's business. */
 
+import { request } from "./api.js";
 import { mono, processLink, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { copyButton, h } from "./dom.js";
 import { ENDED, tookWords } from "./operation_words.js";
+import { PlanForm } from "./plan_form.js";
 import { Table } from "./table.js";
 import { count } from "./words.js";
 
@@ -41,7 +44,11 @@ function state(item) {
   return h("span.operation-state", { "data-state": word }, word);
 }
 
+const rights = new Set(document.body.dataset.scopes.split(" "));
+const ask = new PlanForm((scope) => rights.has(scope));
+
 new Table(document.getElementById("list"), {
+  above: ask.element,
   path: "/operations",
   words: ["operation", "operations"],
   key: (item) => item.id,
@@ -65,4 +72,14 @@ new Table(document.getElementById("list"), {
   ],
 });
 
-follow(document.getElementById("cluster"));
+follow(document.getElementById("cluster"), (nodes) => ask.offer({ nodes }));
+
+async function offerSworms() {
+  try {
+    const { items } = await request("GET", "/sworms?limit=1000");
+    ask.offer({ sworms: items.map((item) => item.name) });
+  } catch {
+    // The list says what is wrong.
+  }
+}
+offerSworms();

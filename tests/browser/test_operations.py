@@ -278,3 +278,47 @@ def test_the_drawers_say_the_same_for_scripts(visit: Visit, stage: Stage) -> Non
     page.goto(page.url.split("?")[0] + "?n=n1")
     drawer.get_by_text("The same for scripts").click()
     expect(drawer).to_contain_text("./sworm drain n1")
+
+
+# ----------------------------------------------------------------------------------------------------------- asking for
+
+
+def test_a_plan_is_looked_at_before_it_is_carried_out(visit: Visit, stage: Stage) -> None:
+    stage.fill({"n1": ["a", "b"], "n2": ["c"]})
+    stage.define("counters")
+    page = visit("/operations")
+    page.get_by_text("Ask for an operation").click()
+    form = page.get_by_role("form", name="Ask for an operation")
+    form.get_by_label("Do").select_option("migrate")
+    form.get_by_label("Leave").select_option("n1")
+    form.get_by_label("Go to").select_option("n2")
+    form.get_by_label("Why").fill("a new disk")
+    form.get_by_role("button", name="Show the plan").click()
+    plan = page.locator(".plan")
+    expect(plan.locator("tbody tr")).to_have_count(2)
+    expect(plan).to_contain_text("it is to leave n1")
+    plan.get_by_text("The same for scripts").click()
+    expect(plan).to_contain_text("./sworm migrate counters --from n1 --to n2")
+    assert Axe().run(page).response["violations"] == []
+    assert not Operation.objects.exists()
+    plan.get_by_role("button", name="Migrate counters: 2 processes move").click()
+    expect(page).to_have_url(re.compile("/operations/[0-9a-f-]{36}$"))
+    made = Operation.objects.get()
+    assert (made.kind, made.total, made.reason) == ("migrate", 2, "a new disk")
+
+
+def test_a_plan_that_cannot_be_says_why(visit: Visit, stage: Stage, complaints: Complaints) -> None:
+    complaints.expected = ("422",)
+    stage.fill({"n1": ["a"]})
+    stage.define("counters")
+    page = visit("/operations")
+    page.get_by_text("Ask for an operation").click()
+    form = page.get_by_role("form", name="Ask for an operation")
+    form.get_by_label("Leave").select_option("n1")
+    form.get_by_label("Go to").select_option("n1")
+    form.get_by_role("button", name="Show the plan").click()
+    expect(page.locator(".ask").get_by_role("alert")).to_contain_text("where they run already")
+    form.get_by_label("Do").select_option("restart")
+    expect(form.get_by_label("Leave")).to_be_hidden()
+    form.get_by_role("button", name="Show the plan").click()
+    expect(page.get_by_role("button", name="Restart counters: 1 process begins anew")).to_be_visible()
