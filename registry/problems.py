@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "unknown_node": (404, "Unknown node", "No node has this name."),
     "unknown_operation": (404, "Unknown operation", "No operation has this id."),
     "unknown_revision": (404, "Unknown revision", "The definition was never at this revision, or was deleted at it."),
+    "unknown_snapshot": (404, "Unknown snapshot", "No snapshot of a replica has this id."),
     "unknown_token": (404, "Unknown token", "No token has this id."),
     "method_not_allowed": (405, "Method not allowed", "The path exists, but not for this method."),
     "already_started": (409, "Already started", "The name runs already; `process` is the one that does."),

@@ -12,13 +12,16 @@ from registry.api.docs import docs, openapi
 from registry.api.endpoint import UnknownPath
 from registry.api.events import Events, EventStream, MapAt
 from registry.api.health import healthz, metrics, readyz
-from registry.api.history import Audit, Replicas
+from registry.api.history import Audit
+from registry.api.replicas import Compare, Replicas, Snapshots
 from registry.api.tokens import OneToken, Tokens
 
 unknown = extend_schema(exclude=True)(UnknownPath).as_view()
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("replicas", Replicas.as_view()),
+    path("replicas/snapshots", Snapshots.as_view()),
+    path("replicas/compare", Compare.as_view()),
     path("events", Events.as_view()),
     path("events/stream", EventStream.as_view()),
     path("map", MapAt.as_view()),

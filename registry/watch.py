@@ -18,6 +18,7 @@ from registry.core.member import Member
 from registry.core.membership import MemberInfo
 from registry.core.messages import DIRECTORY, Summary, Versions
 from registry.core.names import Key
+from registry.core.origin import VersionedMap
 from registry.core.replica import Replica
 from registry.readmodel import SnapshotRow, Vector, packed
 
@@ -134,9 +135,7 @@ class Watch:
     def _own_row(self, sworm: str, versions: Versions, with_entries: bool) -> SnapshotRow:
         replica = self._member.replicas[sworm]
         digests = {origin: replica.digest(origin) for origin in versions}
-        entries = (
-            {origin: list(replica.copies[origin].entries.items()) for origin in versions} if with_entries else None
-        )
+        entries = {origin: _entries(replica.copies[origin]) for origin in versions} if with_entries else None
         return _row(self._member.node, sworm, versions, digests, self._size(sworm, versions), 0, entries)
 
     def _peer_rows(self, peer: Origin, own: Vector, same: bool, summary: Summary | None) -> list[SnapshotRow]:
@@ -181,6 +180,11 @@ def _row(
         behind=min(behind, 2**31 - 1),
         entries=None if entries is None else packed(entries),
     )
+
+
+def _entries(copy: VersionedMap) -> list[tuple[Key, Any, int]]:
+    """Each entry with the version of its newest change: so it also tells what the copy was before."""
+    return [(key, value, copy.log.get(key, copy.floor)) for key, value in copy.entries.items()]
 
 
 def _total(digests: Mapping[Origin, bytes]) -> str:

@@ -55,6 +55,9 @@ TIDY_ON = 1.0
 #: Seconds until a database that failed is tried again: the first time, and at most.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
+#: Entries a second that snapshots may carry on average: few are recorded each time, many seldom.
+ENTRIES_RATE = 10.0
+
 #: Seconds that a batch of reports may wait for its commit before its sender tries again.
 RECORD_TIMEOUT = 30.0
 
@@ -359,7 +362,8 @@ class Writer:
         now = time.monotonic()
         with_entries = now >= self._entries_at
         if with_entries:
-            self._entries_at = now + self._keeping.entries_seconds
+            wait = max(self._keeping.snapshot_seconds, len(self._mirror.processes) / ENTRIES_RATE)
+            self._entries_at = now + min(self._keeping.entries_seconds, wait)
         self._model.write_snapshots(self._watch.snapshots(with_entries))
 
     def _prune(self) -> None:

@@ -273,15 +273,47 @@ class PastMap(msgspec.Struct):
 
 
 class Replica(msgspec.Struct):
-    """One node's replica of one sworm, as it was last seen."""
+    """One node's replica of one sworm, as it was seen at a moment."""
 
+    id: int
     node: str
     sworm: str
     size: int
     digest: str
+    digests: dict[str, str]
     versions: dict[str, int]
     behind: int
     observed_at: datetime
+
+
+class ComparedOrigin(msgspec.Struct):
+    """One origin's map on both sides; a version is null where there is no copy."""
+
+    origin: str
+    left: int | None
+    right: int | None
+    broken: bool  #: equal versions, unequal entries: what must never be
+    known: bool  #: entries of it were recorded
+
+
+class ComparedEntry(msgspec.Struct):
+    """One entry that differs; `key` is a name, or the parts of another kind of key."""
+
+    origin: str
+    key: Any
+    left: Any
+    right: Any
+    verdict: Literal["only_left", "only_right", "differs", "unknown"]
+
+
+class Comparison(msgspec.Struct):
+    """Two snapshots of one sworm; `counts` by verdict, those that are the same too."""
+
+    left: Replica
+    right: Replica
+    origins: list[ComparedOrigin]
+    counts: dict[str, int]
+    entries: list[ComparedEntry]
 
 
 class Event(msgspec.Struct):

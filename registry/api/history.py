@@ -1,4 +1,4 @@
-"""/replicas, /audit: what was seen and what was done.
+"""/audit: what was done.
 
 Law: only reading. A token bound to some sworms sees what concerns those, and nothing else.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from registry.api.endpoint import Endpoint, json
 from registry.api.paging import PAGING, moment, page, query
 from registry.api.schema import documented
-from registry.models import AuditEntry, ReplicaSnapshot
+from registry.models import AuditEntry
 from registry.scopes import READ
 
-REPLICA_FIELDS = ("node", "sworm", "size", "digest", "versions", "behind", "observed_at")
 AUDIT_FIELDS = (
     "id", "at", "actor", "door", "address", "action", "sworm", "target", "reason", "operation", "before", "after",
     "detail",
@@ -28,27 +27,6 @@ AUDIT_FILTERS = (*AUDIT_EQUAL, "from", "until", "q", *PAGING)
 
 def _equal(parameters: dict[str, str], *fields: str) -> dict[str, Any]:
     return {field: parameters[field] for field in fields if field in parameters}
-
-
-class Replicas(Endpoint):
-    """The newest snapshot of each node's replica of each sworm."""
-
-    scopes = {"GET": READ}
-
-    @documented("List replicas", items="Replica", query=("node", "sworm", *PAGING))
-    def get(self, request: Request) -> HttpResponse:
-        """One page, by node and sworm; the empty sworm is the cluster-wide directory."""
-        parameters = query(request, ("node", "sworm", *PAGING))
-        rows = newest().filter(**_equal(parameters, "node", "sworm"))
-        if self.principal.sworms is not None:
-            rows = rows.filter(sworm__in=self.principal.sworms)
-        return json(page(rows.order_by().values(*REPLICA_FIELDS), {"node": str, "sworm": str}, parameters))
-
-
-def newest() -> QuerySet[ReplicaSnapshot]:
-    """The newest snapshot of each (node, sworm)."""
-    same = ReplicaSnapshot.objects.filter(node=OuterRef("node"), sworm=OuterRef("sworm"))
-    return ReplicaSnapshot.objects.filter(pk=Subquery(same.order_by("-observed_at", "-pk").values("pk")[:1]))
 
 
 class Audit(Endpoint):

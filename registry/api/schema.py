@@ -39,6 +39,8 @@ QUERY: dict[str, str] = {
     "group": "Only members of this group.",
     "kind": "Only of this kind.",
     "at": "The moment, RFC 3339.",
+    "left": "Id of a snapshot.",
+    "right": "Id of another one of the same sworm.",
     "actor": "Only by this actor, as user:name.",
     "status": "Only in this status.",
     "action": "Only of this action, as process.register.",

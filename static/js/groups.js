@@ -14,6 +14,7 @@ const root = document.getElementById("list");
 const rights = new Set(document.body.dataset.scopes.split(" "));
 const address = new Address(["sworm", "group"], () => window.location.reload());
 let sworm = address.get("sworm");
+let sworms = null; // the names, once they are known
 const group = address.get("group");
 
 const SHOWN = 8;
@@ -63,7 +64,7 @@ function people(item) {
 }
 
 function path() {
-  if (!address.get("sworm")) return null;
+  if (!address.get("sworm")) return sworms === null ? undefined : null;
   const groups = `/sworms/${address.get("sworm")}/groups`;
   return group ? `${groups}/${encodeURIComponent(group)}` : groups;
 }
@@ -96,16 +97,21 @@ function publishing(sworm, group) {
 async function begin() {
   try {
     const { items } = await request("GET", "/sworms?limit=1000");
-    table.offer("sworm", items.map((item) => item.name));
-    if (sworm || items.length === 0) return;
+    sworms = items.map((item) => item.name);
+    table.offer("sworm", sworms);
+    if (sworm) return;
+    if (items.length === 0) {
+      table.read();
+      return;
+    }
     // The first one with processes is as good as any, and saves a choice where there is one only.
     const first = items.find((item) => item.processes > 0) ?? items[0];
     sworm = first.name;
     address.set({ sworm }, { step: false });
     table.nothing.replaceChildren();
     table.arrive();
-  } catch {
-    // The list says what is wrong.
+  } catch (problem) {
+    if (!sworm) table.fail(problem);
   }
 }
 

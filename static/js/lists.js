@@ -1,12 +1,12 @@
-/* The pages that are one table: sworms, nodes, operations, events, replicas.
+/* The pages that are one table: sworms, nodes.
 
    Law: what REST lists, in REST's order, a page at a time, read again every few seconds while nobody has asked for more. A page that
    cannot be read says why and keeps what it showed. */
 
 import { listPath, request } from "./api.js";
+import { follow } from "./cluster.js";
 import { h, say, tellTimes, when } from "./dom.js";
-import { told } from "./history.js";
-import { clock, count, counted, exact, moment } from "./words.js";
+import { count, counted, moment } from "./words.js";
 
 /** Rows a page. */
 const PAGE = 100;
@@ -16,8 +16,6 @@ const AGAIN = 5000;
 const mono = (text) => h("span.mono", {}, String(text ?? ""));
 const time = (value) => (moment(value) === null ? "" : when(moment(value)));
 const number = (value) => h("span.number", {}, value === undefined || value === null ? "" : count(value));
-const processLink = (item) =>
-  item.name ? h("a.mono", { href: `/?${new URLSearchParams({ p: `${item.sworm}/${item.name}` })}` }, `${item.sworm}/${item.name}`) : (item.sworm ?? "");
 const isNode = (name) => name && !name.startsWith("observer"); // an observer runs nothing: there is no page for it
 const nodeLink = (name) => (isNode(name) ? h("a.mono", { href: `/?${new URLSearchParams({ n: name })}` }, name) : mono(name));
 
@@ -52,35 +50,6 @@ const PAGES = {
       ["Incarnation", (item) => mono(item.incarnation)],
       ["Mesh URL", (item) => mono(item.url)],
       ["Last seen", (item) => time(item.last_seen)],
-    ],
-  },
-  events: {
-    path: "/events",
-    filters: { order: "desc" },
-    words: ["event", "events"],
-    empty: "Nothing has happened yet.",
-    columns: [
-      ["When", (item) => time(item.at)],
-      ["At", (item) => h("span.mono", { title: exact(moment(item.at)) }, clock(moment(item.at)))],
-      ["What", (item) => told(item).what],
-      ["Of", (item) => processLink(item)],
-      ["Node", (item) => nodeLink(item.node)],
-      ["pid", (item) => mono(item.pid)],
-      ["Detail", (item) => h("span.mono", {}, item.detail.split("\n")[0]), "wide"],
-    ],
-  },
-  replicas: {
-    path: "/replicas",
-    words: ["replica", "replicas"],
-    empty: "The observer has recorded no snapshot of a replica yet.",
-    columns: [
-      ["Node", (item) => nodeLink(item.node)],
-      ["Sworm", (item) => mono(item.sworm || "(directory)")],
-      ["Entries", (item) => number(item.size), "number"],
-      ["Digest", (item) => h("span.mono", { title: item.digest }, item.digest.slice(0, 16))],
-      ["Behind", (item) => (item.behind ? counted(item.behind, "version", "versions") : "up to date")],
-      ["Versions", (item) => mono(Object.entries(item.versions).map(([origin, v]) => `${origin.split(".")[0]}:${v}`).join(" ")), "wide"],
-      ["Observed", (item) => time(item.observed_at)],
     ],
   },
 };
@@ -152,3 +121,4 @@ const list = new List(root, PAGES[root.dataset.list]);
 list.refresh();
 window.setInterval(() => list.refresh(), AGAIN);
 window.setInterval(() => tellTimes(Date.now()), 1000);
+follow(document.getElementById("cluster"));

@@ -144,6 +144,7 @@ export class Table {
     const path = typeof this.spec.path === "function" ? this.spec.path(this.address) : this.spec.path;
     const sent = this.spec.sent ? this.spec.sent(this.address.values) : this.address.values;
     this.showAsked();
+    if (path === undefined) return undefined; // what the list is of is not known yet
     if (path === null) return this.show([], null);
     try {
       const answer = await request("GET", listPath(path, { limit: PAGE, ...this.spec.fixed, ...sent }));
@@ -151,13 +152,16 @@ export class Table {
       this.trouble.hidden = true;
       return this.show(answer.items, answer.next_cursor);
     } catch (problem) {
-      if (mine !== this.asked) return undefined;
-      const before = this.items.length ? " What stands below is from before." : "";
-      say(this.trouble, `The list cannot be read: ${sentence(problem.message)}${before}`);
-      if (!this.items.length) say(this.caption, "Nothing could be read");
-      this.trouble.hidden = false;
+      if (mine === this.asked) this.fail(problem);
     }
     return undefined;
+  }
+
+  fail(problem) {
+    const before = this.items.length ? " What stands below is from before." : "";
+    say(this.trouble, `The list cannot be read: ${sentence(problem.message)}${before}`);
+    if (!this.items.length) say(this.caption, "Nothing could be read");
+    this.trouble.hidden = false;
   }
 
   // --- what is shown ------------------------------------------------------------------------------------------------------

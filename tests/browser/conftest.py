@@ -40,7 +40,7 @@ STATIC = Path(settings.BASE_DIR) / "static"
 #: Modules without a DOM of their own, loaded into `lib` for the tests that call them.
 PURE = (
     "filter", "health", "history", "journal", "keyboard", "keys", "life", "losses", "model",
-    "operation_words", "slots", "sprites", "stream", "words",
+    "operation_words", "replica_words", "slots", "sprites", "stream", "words",
 )  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+/* What the observed replicas of one sworm say together, in words.
+
+   Law: pure. Versions are compared, never times: a copy that lacks what another has is behind it; two that each lack something of the other
+   are split. A snapshot that is much older than the newest says how things were, and is told so. */
+
+import { counted, listed } from "./words.js";
+
+/** ms by which a snapshot may be older than the newest and still be of now: three rounds of the observer. */
+export const OLD = 30000;
+
+const at = (row) => Date.parse(row.observed_at);
+const has = (row, origin) => row.versions[origin] ?? 0;
+
+/** {rows, old}: those of now, and those that nobody has seen since. */
+export function current(rows) {
+  const newest = Math.max(...rows.map(at));
+  return { rows: rows.filter((row) => newest - at(row) <= OLD), old: rows.filter((row) => newest - at(row) > OLD) };
+}
+
+/** Origins that any of the rows knows, in order. */
+export function originsOf(rows) {
+  return [...new Set(rows.flatMap((row) => Object.keys(row.versions)))].sort();
+}
+
+/** Versions that `row` lacks of what `other` has, summed. */
+export function lacks(row, other) {
+  return Object.keys(other.versions).reduce((sum, origin) => sum + Math.max(0, has(other, origin) - has(row, origin)), 0);
+}
+
+/** Nodes with the same versions, together: [{nodes, row}], those that have most first. */
+export function sides(rows) {
+  const found = [];
+  for (const row of rows) {
+    const side = found.find((one) => lacks(row, one.row) === 0 && lacks(one.row, row) === 0);
+    if (side) side.nodes.push(row.node);
+    else found.push({ nodes: [row.node], row });
+  }
+  const sum = (side) => Object.values(side.row.versions).reduce((a, b) => a + b, 0);
+  return found.sort((a, b) => sum(b) - sum(a));
+}
+
+/** Pairs of nodes with equal versions of an origin and unequal digests of it: what must never be. */
+export function broken(rows) {
+  const found = [];
+  for (const [i, a] of rows.entries()) {
+    for (const b of rows.slice(i + 1)) {
+      for (const origin of Object.keys(a.versions)) {
+        const [one, two] = [a.digests?.[origin], b.digests?.[origin]];
+        if (a.versions[origin] === b.versions[origin] && one && two && one !== two) found.push({ nodes: [a.node, b.node], origin });
+      }
+    }
+  }
+  return found;
+}
+
+/** {level, kind, text} about the rows of one sworm: kind is "agree", "behind", "split", "broken" or "old". */
+export function verdict(all) {
+  const { rows, old } = current(all);
+  const wrong = broken(rows);
+  if (wrong.length) return { level: 3, kind: "broken", text: `${listed(wrong[0].nodes)} hold different entries of ${wrong[0].origin} at the same version` };
+  const found = sides(rows);
+  const apart = found.filter((side) => found.some((other) => other !== side && lacks(side.row, other.row) > 0 && lacks(other.row, side.row) > 0));
+  const stale = old.length ? `; ${listed(old.map((row) => row.node))} ${old.length === 1 ? "was" : "were"} not observed since` : "";
+  if (apart.length) return { level: 3, kind: "split", text: `Split: ${apart.map((side) => listed(side.nodes)).join(" | ")} each hold what the others lack${stale}` };
+  if (found.length > 1) {
+    const text = found.slice(1).map((side) => `${listed(side.nodes)} ${side.nodes.length === 1 ? "is" : "are"} ${counted(lacks(side.row, found[0].row), "version", "versions")} behind ${listed(found[0].nodes)}`);
+    return { level: 2, kind: "behind", text: text.join(", ") + stale };
+  }
+  if (old.length) return { level: 2, kind: "old", text: `${listed(rows.map((row) => row.node))} agree${stale}` };
+  return { level: 0, kind: "agree", text: rows.length === 1 ? `Only ${rows[0].node} was observed` : `${listed(rows.map((row) => row.node))} agree` };
+}

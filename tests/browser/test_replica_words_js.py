@@ -1,0 +1,38 @@
+"""What replicas say together: agreement, lag, a split, and what must never be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import Run
+
+pytestmark = pytest.mark.browser
+
+
+def row(node: str, versions: dict[str, int], second: int = 0, **digests: str) -> dict[str, Any]:
+    return {
+        "node": node, "versions": versions, "digests": digests, "digest": "", "size": 1,
+        "observed_at": f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z",
+    }  # fmt: skip
+
+
+def verdict(run: Run, *rows: dict[str, Any]) -> list[str]:
+    found: list[str] = run(
+        "(lib, rows) => { const v = lib.replica_words.verdict(rows); return [v.kind, v.text]; }", rows
+    )
+    return found
+
+
+def test_verdicts_are_told_from_versions_alone(run: Run) -> None:
+    both = {"n1.1": 5, "n2.1": 7}
+    assert verdict(run, row("n1", both), row("n2", both)) == ["agree", "n1 and n2 agree"]
+    behind = {"n1.1": 5, "n2.1": 4}
+    assert verdict(run, row("n1", behind), row("n2", both)) == ["behind", "n1 is 3 versions behind n2"]
+    other = {"n1.1": 6, "n2.1": 4}
+    kind, text = verdict(run, row("n1", other), row("n2", both), row("n3", both))
+    assert (kind, text) == ("split", "Split: n2 and n3 | n1 each hold what the others lack")
+    assert verdict(run, row("n1", both, **{"n1.1": "aa"}), row("n2", both, **{"n1.1": "bb"}))[0] == "broken"
+    kind, text = verdict(run, row("n1", both, 90), row("n2", both, 90), row("n3", behind, 0))
+    assert (kind, text) == ("old", "n1 and n2 agree; n3 was not observed since")
