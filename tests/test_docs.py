@@ -57,7 +57,7 @@ def test_every_setting_documented_exists() -> None:
 
 
 def commands() -> set[str]:
-    return {"up", "down", *elsewhere.COMMANDS, *verbs.VERBS}
+    return {"up", "down", "completion", *elsewhere.COMMANDS, *verbs.VERBS}
 
 
 def test_every_command_is_documented() -> None:

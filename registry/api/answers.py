@@ -367,5 +367,5 @@ class Token(msgspec.Struct):
 
 ALL = (
     Sworm, SwormRevision, Process, Problem, BatchResults, Group, GroupMembers, Replies, Reply, Accepted, Moves, Node,
-    Operation, Step, PastMap, Replica, Event, AuditEntry, Token,
+    Operation, Step, PastMap, Replica, Comparison, Event, AuditEntry, Token,
 )  # fmt: skip

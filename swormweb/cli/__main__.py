@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swormweb.cli import elsewhere, verbs
+from swormweb.cli import completion, elsewhere, verbs
 from swormweb.launch.down import down
 from swormweb.launch.errors import LaunchError
 from swormweb.launch.folder import Folder
@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     end = commands.add_parser("down", help="end the cluster; definitions and history stay")
     end.add_argument("--data", type=Path, default=DEFAULT_DATA, help="the cluster's folder (default: .sworm)")
     end.add_argument("--now", action="store_true", help="kill the workers instead of telling them")
+    complete = commands.add_parser("completion", help='completion for a shell: eval "$(./sworm completion bash)"')
+    complete.add_argument("shell", choices=completion.SHELLS)
     for name, (help_text, _) in elsewhere.COMMANDS.items():
         commands.add_parser(name, help=help_text, add_help=False)
     for name, (run, _) in verbs.VERBS.items():
@@ -63,7 +65,15 @@ def _down(options: argparse.Namespace) -> None:
     down(Folder.existing(options.data), options.now, say)
 
 
-_HERE: dict[str, Callable[[argparse.Namespace], None]] = {"up": _up, "down": _down}
+def _completion(options: argparse.Namespace) -> None:
+    sys.stdout.write(completion.script(options.shell))
+
+
+_HERE: dict[str, Callable[[argparse.Namespace], None]] = {
+    "up": _up,
+    "down": _down,
+    "completion": _completion,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

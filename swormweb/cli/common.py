@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -55,7 +56,12 @@ def show(options: Options, value: Any, text: str) -> None:
 def show_list(options: Options, columns: Iterable[str], items: Iterable[dict[str, Any]]) -> None:
     """Items as a table of these columns."""
     found = list(items)
-    show(options, found, table(list(columns), found))
+    show(options, found, table(list(columns), found, terminal_width()))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def process_path(options: Options) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,8 +18,28 @@ from urllib.parse import quote, urlencode, urlsplit
 PATIENCE = 60.0
 
 
+#: Code of a refusal -> what to do about it, where the server's own words do not say so.
+HINTS = {
+    "unauthorized": "; SWORM_TOKEN must be a valid token: ./sworm token create NAME --scope all",
+    "forbidden": "; use a token with that scope: ./sworm token create NAME --scope S",
+    "unknown_sworm": "; ./sworm ps names those with processes, POST /api/v1/sworms defines one",
+    "unknown_process": "; ./sworm ps --q PART finds names",
+    "unknown_node": "; ./sworm nodes names them",
+    "no_node": "; ./sworm nodes tells which are alive",
+    "compacted": "; leave out --since to begin with what happens now",
+}
+
+
 class Refused(Exception):
     """The server refused, or is not there; the message is for people."""
+
+
+class Unreachable(Refused):
+    """The server is not there."""
+
+
+class Lost(Exception):
+    """A stream ended that should not have."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,22 @@ class Rest:
 
     def ask(self, method: str, path: str, body: Any = None, patience: float = PATIENCE) -> Any:
         """Send one request below /api/v1; returns the answer's JSON (None: empty). Raises `Refused`."""
+        with self._answer(method, path, body, patience) as answer:
+            return _parsed(answer.read())
+
+    def stream(self, path: str, patience: float) -> Iterator[bytes]:
+        """The lines of an answer that does not end; each may take `patience` seconds. Raises `Refused`, or `Lost` when
+        a stream that had begun ends.
+        """
+        with self._answer("GET", path, None, patience) as answer:
+            try:
+                yield from answer
+            except (OSError, http.client.HTTPException) as error:
+                raise Lost(str(error)) from None
+        raise Lost("the server ended it")
+
+    @contextmanager
+    def _answer(self, method: str, path: str, body: Any, patience: float) -> Iterator[http.client.HTTPResponse]:
         url = urlsplit(self.url)
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         link = kind(url.hostname or "", url.port, timeout=patience)
@@ -39,16 +76,17 @@ class Rest:
             "User-Agent": "sworm-cli",  # the audit names the door
         }
         try:
-            link.request(method, f"{url.path}/api/v1{path}", None if body is None else json.dumps(body), headers)
-            answer = link.getresponse()
-            status, told = answer.status, _parsed(answer.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise Refused(f"{self.url} does not answer: {error}") from None
+            try:
+                link.request(method, f"{url.path}/api/v1{path}", None if body is None else json.dumps(body), headers)
+                answer = link.getresponse()
+                refused = _sentence(answer.status, _parsed(answer.read())) if answer.status >= 300 else None
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"{self.url} does not answer: {error}; is the cluster up? (./sworm up)") from None
+            if refused is not None:
+                raise Refused(refused)
+            yield answer
         finally:
             link.close()
-        if status >= 300:
-            raise Refused(_sentence(status, told))
-        return told
 
     def items(self, path: str, **filters: Any) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page."""
@@ -75,7 +113,8 @@ def _sentence(status: int, told: Any) -> str:
     if not isinstance(told, dict) or "code" not in told:
         return f"the server answered {status}"
     fields = "; ".join(f"{error.get('field', '')}: {error.get('detail', '')}" for error in told.get("errors") or [])
-    return f"{told.get('detail') or told.get('title')} ({told['code']}){f': {fields}' if fields else ''}"
+    hint = HINTS.get(told["code"], "")
+    return f"{told.get('detail') or told.get('title')} ({told['code']}){f': {fields}' if fields else ''}{hint}"
 
 
 def segment(name: str) -> str:

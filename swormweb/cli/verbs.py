@@ -11,20 +11,18 @@ import argparse
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from swormweb.cli import moving
 from swormweb.cli.common import Options, Verbs, WrongUsage, argument, process_path, show, show_list
+from swormweb.cli.following import follow
 from swormweb.cli.rest import Refused, Rest, segment
 from swormweb.launch.errors import FolderRefused
 from swormweb.launch.folder import Folder
 
-#: Pause between two looks at the history, in seconds.
-EVERY = 0.5
-
 PROCESS = ("sworm", "name", "state", "node", "pid", "epoch", "restarts", "target")
+SORTS = ("sworm", "name", "node", "state", "restarts", "epoch", "started_at")
 NODE = ("name", "status", "cordoned", "processes", "capacity", "sworms", "labels", "url", "last_seen")
 EVENT = ("revision", "at", "kind", "sworm", "name", "node", "detail")
 REPLICA = ("node", "sworm", "size", "behind", "digest", "observed_at")
@@ -42,10 +40,8 @@ def _json(text: str) -> Any:
 
 def ps(rest: Rest, options: Options) -> None:
     """Processes of one sworm, or of all."""
-    sworms = [options.sworm] if options.sworm else [item["name"] for item in rest.items("/sworms")]
-    filters = {"node": options.node, "state": options.state, "q": options.q}
-    found = [item for sworm in sworms for item in rest.items(f"/sworms/{segment(sworm)}/processes", **filters)]
-    show_list(options, PROCESS, found)
+    wanted = {name: getattr(options, name) for name in ("node", "state", "q", "group", "sort", "order")}
+    show_list(options, PROCESS, rest.items("/processes", sworm=options.sworm, **wanted))
 
 
 def nodes(rest: Rest, options: Options) -> None:
@@ -68,14 +64,16 @@ def events(rest: Rest, options: Options) -> None:
     """The history, and with `--follow` what is added to it."""
     filters = {name: getattr(options, name) for name in ("sworm", "name", "node", "kind")}
     since = options.since
-    while True:
+    if not options.follow or since is not None:
         for event in rest.items("/events", since=since, **filters):
             since = max(since or 0, event["revision"])
-            show(options, event, "  ".join(str(event[column]) for column in EVENT if event[column] not in ("", None)))
-        if not options.follow:
-            return
-        since = since or 0
-        time.sleep(EVERY)
+            _event(options, event)
+    if options.follow:
+        follow(rest, since, filters, lambda event: _event(options, event))
+
+
+def _event(options: Options, event: dict[str, Any]) -> None:
+    show(options, event, "  ".join(str(event[column]) for column in EVENT if event[column] not in ("", None)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- doing
@@ -132,7 +130,10 @@ VERBS: Verbs = {
             argument("sworm", nargs="?"),
             argument("--node"),
             argument("--state"),
-            argument("--q", help="part of a name"),
+            argument("--q", help="part of a name, target or pid"),
+            argument("--group", help="only its members"),
+            argument("--sort", choices=SORTS, help="field to sort by (default: sworm)"),
+            argument("--order", choices=("asc", "desc")),
         ),
     ),
     "nodes": (nodes, ()),

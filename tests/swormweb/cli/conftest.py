@@ -50,7 +50,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
     with Scripted() as server:
         monkeypatch.setenv("SWORM_URL", f"http://{ports.HOST}:{server.server_port}/")
         monkeypatch.setenv("SWORM_TOKEN", "swm_secret")
-        monkeypatch.setattr("swormweb.cli.verbs.EVERY", 0)
         monkeypatch.setattr("swormweb.cli.moving.EVERY", 0)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

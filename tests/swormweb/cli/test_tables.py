@@ -23,3 +23,17 @@ def test_no_items_are_a_head_alone() -> None:
 
 def test_a_field_that_is_missing_is_a_dash() -> None:
     assert table(("name", "problem"), [{"name": "x"}]).splitlines()[1] == "x     -"
+
+
+def test_a_table_fits_the_terminal_by_cutting_its_widest_columns() -> None:
+    items = [{"name": "n" * 60, "target": "t" * 60, "epoch": 7}]
+    lines = table(["name", "target", "epoch"], items, width=50).splitlines()
+    assert all(len(line) <= 50 for line in lines)
+    assert lines[1].count("…") == 2
+    assert lines[1].endswith("7")
+    assert "…" not in table(["name", "target", "epoch"], items)
+
+
+def test_a_table_wider_than_any_terminal_keeps_what_can_be_read() -> None:
+    (_, line) = table(["a", "b", "c"], [{"a": "x" * 20, "b": "y" * 20, "c": "z" * 20}], width=5).splitlines()
+    assert [len(cell) for cell in line.split()] == [8, 8, 8]

@@ -23,9 +23,8 @@ def page(*items: Any, cursor: str | None = None) -> tuple[int, Any]:
 
 
 def test_ps_shows_every_sworm_page_after_page(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
-    server.on("GET /api/v1/sworms?limit=1000", page({"name": "rooms"}))
-    server.on("GET /api/v1/sworms/rooms/processes?limit=1000&node=n1", page(ITEM, cursor="c=1"))
-    server.on("GET /api/v1/sworms/rooms/processes?limit=1000&node=n1&cursor=c%3D1", page({**ITEM, "name": "c"}))
+    server.on("GET /api/v1/processes?limit=1000&node=n1", page(ITEM, cursor="c=1"))
+    server.on("GET /api/v1/processes?limit=1000&node=n1&cursor=c%3D1", page({**ITEM, "name": "c"}))
     assert main(["ps", "--node", "n1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["SWORM", "NAME", "STATE", "NODE", "PID", "EPOCH", "RESTARTS", "TARGET"]
@@ -58,7 +57,9 @@ def test_a_refusal_is_status_1_with_the_servers_words(server: Scripted, capsys: 
     problem = {"code": "unknown_process", "detail": "no process is named 'x'", "title": "Unknown process"}
     server.on("DELETE /api/v1/sworms/rooms/processes/x", (404, problem))
     assert main(["unregister", "rooms", "x"]) == 1
-    assert capsys.readouterr().err == "sworm: no process is named 'x' (unknown_process)\n"
+    assert capsys.readouterr().err == (
+        "sworm: no process is named 'x' (unknown_process); ./sworm ps --q PART finds names\n"
+    )
 
 
 def test_wrong_fields_are_named(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
