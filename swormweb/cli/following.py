@@ -24,14 +24,14 @@ AGAIN = 1.0
 
 def events_of(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     """(kind, data) of each server-sent event, after the HTML standard."""
-    kind, data = "message", []
+    kind, data = "message", list[str]()
     for raw in lines:
         line = raw.decode(errors="replace").rstrip("\r\n")
         name, _, value = line.partition(":")
         if not line:
             if data:
                 yield kind, "\n".join(data)
-            kind, data = "message", []
+            kind, data = "message", list[str]()
         elif name == "event":
             kind = value.strip()
         elif name == "data":
