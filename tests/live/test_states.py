@@ -163,3 +163,25 @@ def test_a_state_beyond_the_limit_is_refused_and_its_process_stays(shared_cluste
 def ended(cluster: LiveCluster, operation: str) -> dict[str, Any] | None:
     row: dict[str, Any] = cluster.get(f"/operations/{operation}").body
     return row if row["state"] not in ("pending", "running") else None
+
+
+def test_a_running_drain_is_cancelled_and_its_node_stays(shared_cluster: LiveCluster) -> None:
+    cluster = shared_cluster
+    cluster.sworms("slow", handoff=True, handoff_timeout_ms=30_000)
+    names = [f"s{number}" for number in range(12)]
+    cluster.register_many("slow", names, HEAVY, kwargs={"gives_after_s": 4.0})
+    cluster.call_all("slow", names, "increment")
+    moves = cluster.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
+    mine = {name for name, item in cluster.processes("slow").items() if item["node"] == "n1"}
+    assert mine
+    assert {move["name"] for move in moves if move["sworm"] == "slow"} == mine
+    assert {move["to"] for move in moves} <= {"n2", "n3"}
+    asked = cluster.post("/nodes/n1/drain", {"deadline_s": 60})
+    cluster.wait_for("it drains", lambda: cluster.get("/nodes/n1").body["status"] == "draining")
+    assert cluster.post(f"/operations/{asked.body['id']}/cancel", {}).status == 200
+    row = cluster.wait_for("the end", partial(ended, cluster, asked.body["id"]))
+    assert row["state"] == "cancelled"
+    cluster.wait_for("it takes processes again", partial(alive, cluster, "n1"))
+    assert set(cluster.call_all("slow", names, "increment").values()) == {2}
+    for name in names:
+        cluster.request("DELETE", f"/sworms/slow/processes/{name}")

@@ -138,3 +138,10 @@ class Stuck(Worker):
 def plain_function() -> None:
     """Knows nothing of Sworm and runs until it is ended."""
     threading.Event().wait()
+
+
+class NeverGives(Worker):
+    """Does not come to give its state."""
+
+    async def begin_handoff(self) -> None:
+        await asyncio.Event().wait()

@@ -191,3 +191,8 @@ async def test_a_drain_by_command_may_stay(one: Running) -> None:
     assert answer["result"] == {"processes": 1}
     assert not one.shell.leaving
     assert one.shell.node.member.record.status == "draining"
+
+
+async def test_where_nothing_drains_nothing_is_cancelled(one: Running) -> None:
+    refused = await one.ask("cancel_drain")
+    assert (refused["ok"], refused["problem"]) == (False, "not_cancellable")

@@ -125,6 +125,25 @@ async def test_a_drained_node_leaves_with_every_state_elsewhere(three: list[Runn
     assert sum(one.shell.node.process_count for one in left) == 60
 
 
+@pytest.mark.parametrize("told_to_end", [False, True])
+async def test_a_drain_is_cancelled_unless_the_agent_itself_was_told_to_end(
+    three: list[Running], told_to_end: bool
+) -> None:
+    one = three[0]
+    items = [{"name": f"s{n}", "target": "tests.supervisor.jobs:NeverGives"} for n in range(12)]
+    await one.ask("register_batch", items=items)
+    listed = one.shell.node.process_count
+    assert listed > 0
+    one.shell.told_to_end = told_to_end
+    await one.ask("drain", deadline_s=60)
+    answer = await one.ask("cancel_drain")
+    status = one.shell.node.member.record.status
+    if told_to_end:
+        assert (answer["problem"], status, one.shell.leaving) == ("not_cancellable", "draining", True)
+    else:
+        assert (answer["result"], status, one.shell.leaving) == ({"processes": listed}, "up", False)
+
+
 async def test_a_node_alone_says_what_it_leaves_behind(one: Running) -> None:
     await one.register("last")
     one.shell.drain(20.0, leave=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.core.directory import CORDONED, DRAINING, UP
-from supervisor.core.events import CordonAsked, DrainAsked
+from supervisor.core.events import CordonAsked, DrainAsked, DrainCancelled
 from supervisor.simulation.feature import Action, Feature
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Drains(Feature):
             Action(self.drain),
             Action(self.drain_and_start),
             Action(self.empty),
+            Action(self.cancel),
             Action(self.cordon),
             Action(self.uncordon, 2),
         ]
@@ -66,6 +67,12 @@ class Drains(Feature):
         host = self._one()
         if host is not None:
             self.run.world.step(host, DrainAsked(host.clock() + 10.0, leave=False))
+
+    def cancel(self) -> None:
+        """Think again about a drain that is under way."""
+        draining = [host for host in self.run.world.live() if host.node.context.draining and not host.paused]
+        if draining:
+            self.run.world.step(self.run.random.choice(draining), DrainCancelled())
 
     def cordon(self) -> None:
         """Close a node to new processes."""

@@ -116,8 +116,9 @@ def brief() -> None:
 class Heavy(Worker):
     """Counts, with a state of a given size; remembers the order of what it was told."""
 
-    def init(self, size: int = 0) -> None:
-        """Start at 0."""
+    def init(self, size: int = 0, gives_after_s: float = 0.0) -> None:
+        """Start at 0; the state takes so long to give."""
+        self.gives_after_s = gives_after_s
         self.ballast = b"x" * size
         self.count = 0
         self.told: list[Any] = []
@@ -138,8 +139,9 @@ class Heavy(Worker):
         """A pair is remembered."""
         self.told.append(message)
 
-    def begin_handoff(self) -> Any:
+    async def begin_handoff(self) -> Any:
         """All of it."""
+        await asyncio.sleep(self.gives_after_s)
         return [self.count, self.ballast, self.told]
 
     def end_handoff(self, state: Any) -> None:

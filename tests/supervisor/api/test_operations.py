@@ -220,7 +220,7 @@ def test_a_running_drain_is_cancelled_by_its_node(ask: Asking, lobby: Process, a
 def test_a_drain_that_its_node_does_not_give_up_goes_on(
     ask: Asking, lobby: Process, agent: Agent, driver: Driver
 ) -> None:
-    refusal = {"ok": False, "code": "not_cancellable", "detail": "n1 leaves already"}
+    refusal = {"ok": False, "problem": "not_cancellable", "detail": "n1 leaves already"}
     agent.answers.update(drain=ACCEPTED, cancel_drain=refusal)
     operation = drain(ask).body["id"]
     driver.until(operation, lambda found: agent.seen)
