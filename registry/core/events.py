@@ -110,4 +110,11 @@ class Report:
     epoch: int = 0
 
 
-MemberEffect = Send | Connect | Disconnect | Wake | Report
+@dataclass(frozen=True, slots=True)
+class HoldCalls:
+    """Park every message to the workers of this node (`on`), or let them through again, in order."""
+
+    on: bool
+
+
+MemberEffect = Send | HoldCalls | Connect | Disconnect | Wake | Report

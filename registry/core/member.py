@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from registry.core.absence import Absence
 from registry.core.clock import Clock
 from registry.core.directory import (
     AGREEING,
@@ -32,6 +33,7 @@ from registry.core.ending import is_needed
 from registry.core.events import (
     Connect,
     Disconnect,
+    HoldCalls,
     Joined,
     LinkDown,
     LinkRefused,
@@ -40,6 +42,7 @@ from registry.core.events import (
     MemberEvent,
     Received,
     Report,
+    Send,
     Ticked,
     Wake,
 )
@@ -59,7 +62,7 @@ from registry.core.membership import (
     superseded,
     view_of,
 )
-from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Versions, Want
+from registry.core.messages import DIRECTORY, Ack, Delta, Round, RoundDone, Summary, SummaryHash, Versions, Want
 from registry.core.names import Key
 from registry.core.quorum import Quorum, Roster
 from registry.core.repair import DEFAULT_PIECE, Replicator
@@ -111,6 +114,7 @@ class Member:
         self.left: dict[str, int] = {}  #: node -> its incarnation that left, once nothing of it is known here
         self.piece_sizes: dict[str, int] = {}
         self.sync_interval = config.timing.heartbeat
+        self.absence = Absence()
         self.quorum = Quorum(self, config.quorum_hosts)
         self.repair.echoes = self._echoes
         self._joined = False
@@ -183,6 +187,8 @@ class Member:
         if not self.ready:
             self._check_ready()
         self.quorum.settle(now)
+        if not self.absence.is_over:
+            self._end_absence(now)
 
     def schedule(self, now: float, also: float = FOREVER) -> None:
         """Ask to be woken: at once when something waits to be flushed, else at the next beat, repair or `also`."""
@@ -194,7 +200,7 @@ class Member:
     @property
     def unsettled(self) -> bool:
         """Whether `settle` has something to do."""
-        return self._stale or self.repair.directory_moved or not self.ready
+        return self._stale or self.repair.directory_moved or not self.ready or not self.absence.is_over
 
     def wakes_by(self, now: float) -> bool:
         """Whether a wish is out that wakes this member at the end of this turn already."""
@@ -337,6 +343,11 @@ class Member:
                 self._stale = self._stale or self.record.status == JOINING
             case Want():
                 self.repair.on_want(peer, message)
+            case Round(number):
+                versions = {sworm: replica.versions() for sworm, replica in self.replicas.items()}
+                self.out.append(Send(peer, RoundDone(number, versions)))
+            case RoundDone(number, held):
+                self.absence.answered(peer, number, held)
             case _:
                 pass
 
@@ -345,13 +356,13 @@ class Member:
         self._refused.discard(origin)
         self._learned.setdefault(origin, now)
         self._stale = True
+        if not self.absence.is_over:
+            self.out.append(Send(origin, Round(self.absence.number)))
 
     def _tick(self, now: float) -> None:
         self._woken_at = FOREVER
         if now - self._last_step > self.timing.heartbeat + self.timing.timeout / 2:
-            # this node itself was away: the silence of the others says nothing
-            for peer in self.repair.peers.values():
-                peer.heard = now
+            self._was_away(now)
             self.out.append(Report("paused", node=self.node, detail=f"away for {now - self._last_step:.1f} s"))
         self._last_step = now
         self.repair.ask_for_gaps(now)
@@ -361,6 +372,22 @@ class Member:
             self.repair.compare_digests()
             self._stale = True
         self.repair.flush()
+
+    def _was_away(self, now: float) -> None:
+        """This node itself was stopped: the silence of the others says nothing, and nobody is answered yet."""
+        for peer in self.repair.peers.values():
+            peer.heard = now
+        others = self.view.agreeing - {self.origin}
+        if self.record.status not in AGREEING or not others:
+            return
+        if self.absence.is_over:
+            self.out.append(HoldCalls(True))
+        number = self.absence.begin(others, now + self.timing.timeout)
+        self.out.extend(Send(peer, Round(number)) for peer in self.repair.peers if peer in others)
+
+    def _end_absence(self, now: float) -> None:
+        if self.absence.look(now, self.has_departed, self._holds):
+            self.out.append(HoldCalls(False))
 
     # -------------------------------------------------------------------------------------------------------- judging
 

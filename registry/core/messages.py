@@ -283,17 +283,30 @@ class Keep(NamedTuple):
     state: bytes  #: MessagePack
 
 
+class Round(NamedTuple):
+    """A node that was away asks every peer for what happened; answered at once, after all that was sent before."""
+
+    number: int
+
+
+class RoundDone(NamedTuple):
+    """The answer to a `Round`: what the sender holds. Whoever holds that much has missed nothing that it knew."""
+
+    number: int
+    versions: dict[str, Versions]
+
+
 Message = (
     Delta | Ack | Summary | SummaryHash | Want | Claim | Verdict | Order | OrderDone
     | Prepare | Prepared | Commit | Opened | Abort | Resolve | Resolved
-    | Seek | Held | Fetch | Piece | Keep
+    | Round | RoundDone | Seek | Held | Fetch | Piece | Keep
 )  # fmt: skip
 
 #: Number on the wire -> kind of message.
 KINDS: dict[int, type[Message]] = {
     1: Delta, 2: Ack, 3: Summary, 4: SummaryHash, 5: Want, 6: Claim, 7: Verdict, 8: Order, 9: OrderDone,
     10: Prepare, 11: Prepared, 12: Commit, 13: Opened, 14: Abort, 15: Resolve, 16: Resolved,
-    30: Seek, 31: Held, 32: Fetch, 33: Piece, 34: Keep,
+    27: Round, 28: RoundDone, 30: Seek, 31: Held, 32: Fetch, 33: Piece, 34: Keep,
 }  # fmt: skip
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in KINDS.items()}

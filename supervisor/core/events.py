@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from registry.core.events import (
     Connect,
     Disconnect,
+    HoldCalls,
     Joined,
     LinkDown,
     LinkRefused,
@@ -284,6 +285,6 @@ class Drained:
 
 
 Effect = (
-    Send | Connect | Disconnect | Wake | StartWorker | StopWorker | OpenGate | LeaseGate | FreezeGate | BounceGate
-    | TakeState | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
+    Send | Connect | Disconnect | HoldCalls | Wake | StartWorker | StopWorker | OpenGate | LeaseGate | FreezeGate
+    | BounceGate | TakeState | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
 )  # fmt: skip

@@ -74,6 +74,7 @@ class Workers:
         self.world = world
         self.origin = origin
         self.all: dict[int, Worker] = {}
+        self.held = False  #: nobody is answered: the host was away
 
     def running(self) -> list[Worker]:
         """Those that have not ended."""

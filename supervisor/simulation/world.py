@@ -16,6 +16,7 @@ from typing import Any
 from registry.core.events import (
     Connect,
     Disconnect,
+    HoldCalls,
     Joined,
     LinkDown,
     LinkRefused,
@@ -306,6 +307,8 @@ class World:
                 host.drained = effect
             case Choose():
                 self.at(self.delay(), lambda: self.step(host, self.strategy(effect)))
+            case HoldCalls(on):
+                host.workers.held = on
             case _:
                 host.workers.carry_out(effect)
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from registry.core.events import HoldCalls
 from registry.core.ids import Pid
 from registry.core.quorum import Lease
 from supervisor.core import events
@@ -43,7 +45,7 @@ START_TIMEOUT = 30.0
 
 WorkerEvent = WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven | CheckpointTaken | Chosen
 WorkerEffect = (
-    events.StartWorker | events.StopWorker | events.OpenGate | events.LeaseGate | events.FreezeGate
+    HoldCalls | events.StartWorker | events.StopWorker | events.OpenGate | events.LeaseGate | events.FreezeGate
     | events.BounceGate | events.TakeState | events.GiveState | events.Choose | events.TakeCheckpoint
 )  # fmt: skip
 
@@ -100,6 +102,7 @@ class Workers:
         self.emit = emit
         self.allowed = tuple(allowed)
         self.clock = clock
+        self.held: dict[int, deque[Letter]] = {}  #: what came while calls are held, by serial
         self.start_timeout = start_timeout
         self.context = contextvars.Context()
         self.loader = target.Loader(loop, import_timeout)
@@ -120,6 +123,8 @@ class Workers:
                 self.stop(serial, reason)
             case events.OpenGate(serial):
                 self.open_gate(serial)
+            case HoldCalls(on):
+                self.hold_calls(on)
             case events.LeaseGate(serial, lease):
                 self.lease_gate(serial, lease)
             case events.FreezeGate(serial):
@@ -268,7 +273,7 @@ class Workers:
             executor.thaw(letters)
         else:
             for letter in letters:
-                executor.deliver(letter)
+                self.deliver(serial, letter)
 
     def lease_gate(self, serial: int, lease: Lease | None) -> None:
         """From now on, let messages through only while this lease holds."""
@@ -349,6 +354,26 @@ class Workers:
             return LATER
         return executor.handle(message)
 
+    def hold_calls(self, on: bool) -> None:
+        """This node was away: park whatever comes for any worker, before its gate, or let it go on in order.
+
+        Two methods are exchanged for that, so that nothing is asked before each message while nothing is held.
+        """
+        if on:
+            self.handle, self.deliver = _later, self._hold  # type: ignore[method-assign]
+            return
+        self.__dict__.pop("handle", None)
+        self.__dict__.pop("deliver", None)
+        held, self.held = self.held, {}
+        for serial, letters in held.items():
+            for letter in letters:
+                letter.place = None
+                self.deliver(serial, letter)
+
+    def _hold(self, serial: int, letter: Letter) -> None:
+        letters = letter.place = self.held.setdefault(serial, deque())
+        letters.append(letter)
+
     def deliver(self, serial: int, letter: Letter) -> None:
         """Pass a letter through the gate: handled, queued, parked, or bounced at once."""
         executor = self.running.get(serial)
@@ -368,6 +393,10 @@ class Workers:
         """Whether a task is the one in which this worker's handler runs: a call from it to itself would never end."""
         executor = self.running.get(serial)
         return task is not None and executor is not None and executor.handler_task is task
+
+
+def _later(serial: int, message: Any) -> Any:
+    return LATER
 
 
 def _return(letters: list[Letter], pid: Pid) -> None:

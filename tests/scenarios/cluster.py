@@ -43,6 +43,7 @@ from supervisor.core.events import (
     Drained,
     FreezeGate,
     GiveState,
+    HoldCalls,
     LeaseGate,
     OpenGate,
     Reply,
@@ -90,6 +91,7 @@ class Running:
     wake_at: float = FOREVER
     workers: dict[int, Worker] = field(default_factory=dict)
     paused: bool = False
+    held: bool = False  #: whoever asks waits: the node was away
     waiting: list[Any] = field(default_factory=list)  #: events that a paused node will find
 
 
@@ -223,6 +225,9 @@ class Cluster:
                 self.log.append(f"{name}: drained" + (f", leaving {names}" if names else ""))
             case Choose():
                 self._answer(name, "Choose", self._chosen(effect))
+            case HoldCalls(on):
+                running.held = on
+                self.log.append(f"{name}: {'holds its calls' if on else 'answers again'}")
             case LeaseGate(serial, lease):
                 worker = running.workers[serial]
                 worker.gate = worker.gate.under(lease, lambda: self.now + running.skew)
@@ -342,6 +347,8 @@ class Cluster:
         host = node_of(best.origin) if best else ""
         if best is None or host not in self.nodes or self.nodes[host].node.origin != best.origin:
             return "nobody"
+        if self.nodes[host].held:
+            return f"held at {host}"
         worker = self.nodes[host].workers[serial_of(best.pid)]
         if worker.gate.is_open:
             worker.value += by

@@ -29,7 +29,7 @@ class Counters(Feature):
             return
         located = host.node.lookup(SWORM, name)
         there = run.world.hosts.get(located.origin) if located else None
-        if located is None or there is None or not there.up or there.paused:
+        if located is None or there is None or not there.up or there.paused or there.workers.held:
             return
         worker = there.workers.all.get(located.entry.serial)
         run.requests += 1
