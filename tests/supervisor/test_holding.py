@@ -12,7 +12,6 @@ from registry.core.quorum import Lease
 from supervisor.errors import CallTimeout
 from tests.supervisor.town import Town
 
-
 pytestmark = pytest.mark.asyncio
 
 
