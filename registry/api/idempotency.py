@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from datetime import timedelta
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
@@ -25,6 +26,9 @@ HEADER = "Idempotency-Key"
 #: After this long without an answer the first request is taken for lost: its server died.
 LOST_AFTER = timedelta(minutes=2)
 MAX_KEY = 255
+#: Seconds that a twin waits for the first one's answer, and between two looks for it.
+WAIT = 10.0
+LOOK = 0.05
 #: Headers that belong to an answer.
 REPEATED = ("ETag", "Location", "Cache-Control", "WWW-Authenticate")
 
@@ -37,19 +41,33 @@ class Answered(Exception):
         super().__init__("answered before")
 
 
-def begin(request: HttpRequest, actor: str) -> IdempotencyKey | None:
-    """Take the key that the request names; None when it names none. Raises `Answered`, or a problem."""
+def begin(request: HttpRequest, who: str) -> IdempotencyKey | None:
+    """Take the key that the request names; None when it names none. Raises `Answered`, or a problem.
+
+    A twin that comes while the first is being answered waits for that answer, and runs itself when there is none.
+    """
     key = request.headers.get(HEADER)
     if key is None or request.method != "POST":
         return None
-    if not 0 < len(key) <= MAX_KEY:
+    if not 0 < len(key) <= MAX_KEY or "\x00" in key:
         raise refused(HEADER, f"must have 1 to {MAX_KEY} characters")
     digest = _hash(request)
+    until = time.monotonic() + WAIT
+    while (row := _take(who, key, digest)) is None:
+        if time.monotonic() >= until:
+            raise Problem("in_progress")
+        connection.close()  # back to the pool: whoever waits needs none
+        time.sleep(LOOK)
+    return row
+
+
+def _take(who: str, key: str, digest: str) -> IdempotencyKey | None:
+    """The row, if it is ours to answer; None while somebody else does."""
     try:
         with transaction.atomic():
-            return IdempotencyKey.objects.create(actor=actor, key=key, request_hash=digest)
+            return IdempotencyKey.objects.create(actor=who, key=key, request_hash=digest)
     except IntegrityError:
-        return _taken(actor, key, digest)
+        return _taken(who, key, digest)
 
 
 def finish(row: IdempotencyKey, response: HttpResponseBase) -> None:
@@ -80,7 +98,7 @@ def claim_of(actor: str, key: str) -> str:
 def _taken(actor: str, key: str, digest: str) -> IdempotencyKey | None:
     row = IdempotencyKey.objects.filter(actor=actor, key=key).first()
     if row is None:
-        raise Problem("in_progress")
+        return None  # the first one ended without an answer just now
     if row.request_hash != digest:
         raise Problem("idempotency_mismatch")
     if row.status is not None:
@@ -93,9 +111,7 @@ def _taken(actor: str, key: str, digest: str) -> IdempotencyKey | None:
         raise Answered(answer)
     now = timezone.now()
     lost = IdempotencyKey.objects.filter(pk=row.pk, status=None, created_at__lt=now - LOST_AFTER)
-    if lost.update(created_at=now) != 1:
-        raise Problem("in_progress")
-    return row
+    return row if lost.update(created_at=now) == 1 else None
 
 
 def _hash(request: HttpRequest) -> str:

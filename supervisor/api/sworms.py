@@ -63,17 +63,21 @@ def advised(row: Sworm, before: Sworm | None) -> dict[str, Any]:
     return {**item(row), "advice": told} if told else item(row)
 
 
-def expected(request: Request) -> int | None:
-    """The revision in If-Match; None for `*`."""
+def expected(request: Request, row: Sworm) -> int | None:
+    """Which of the revisions in If-Match is changed: the row's, if it is among them; None for `*`.
+
+    RFC 9110, 13.1.1: a list of tags, compared strongly.
+    """
     text = request.headers.get("If-Match", "").strip()
     if not text:
         raise Problem("precondition_required", "send the ETag of what you change as If-Match")
     if text == "*":
         return None
-    number = text.strip('"')
-    if text != f'"{number}"' or not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise Problem("precondition_failed", f"If-Match is {text}, which is no ETag of a definition")
-    return int(number)
+    tags = [tag.strip() for tag in text.split(",")]
+    if definitions.etag(row) not in tags:
+        detail = f"{row.name} is at revision {row.revision}; If-Match is {text}"
+        raise Problem("precondition_failed", detail, headers={"ETag": definitions.etag(row)})
+    return row.revision
 
 
 class Sworms(Endpoint):
@@ -148,13 +152,13 @@ class OneSworm(Endpoint):
     )
     def delete(self, request: Request, sworm: str) -> HttpResponse:
         """Delete it; refused while it has processes."""
-        definitions.get(sworm)
-        definitions.delete(sworm, expected(request), self.principal, self.reason())
+        row = definitions.get(sworm)
+        definitions.delete(sworm, expected(request, row), self.principal, self.reason())
         return empty()
 
     def _change(self, request: Request, sworm: str, kind: type[Settings] | type[SettingsPatch]) -> HttpResponse:
         before = definitions.get(sworm)
-        revision = expected(request)
+        revision = expected(request, before)
         body = read(request, kind)
         if body.name not in (UNSET, sworm):
             raise refused("name", f"is {body.name!r}, but the path says {sworm!r}; a sworm cannot be renamed")
@@ -197,7 +201,7 @@ class RevertSworm(Endpoint):
     def post(self, request: Request, sworm: str) -> HttpResponse:
         """Write again, as a new revision, what the definition was at an older one."""
         before = definitions.get(sworm)
-        revision = expected(request)
+        revision = expected(request, before)
         body = read(request, Revert)
         row = definitions.revert(sworm, body.revision, revision, self.principal, self.reason(body))
         return json(advised(row, before), ETag=definitions.etag(row))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from registry.api import idempotency
 from registry.models import IdempotencyKey, Sworm
+from supervisor import definitions
 from tests.asking import Asking, asking
 
 BODY = {"name": "rooms"}
@@ -37,7 +42,8 @@ def test_keys_belong_to_who_asks(ask: Asking) -> None:
     assert other.post("/sworms", BODY, Idempotency_Key="k1").code == "already_exists"
 
 
-def test_while_the_first_is_being_answered(ask: Asking) -> None:
+def test_while_the_first_is_being_answered(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "WAIT", 0.0)
     ask.post("/sworms", BODY, Idempotency_Key="k1")
     IdempotencyKey.objects.update(status=None)
     assert ask.post("/sworms", BODY, Idempotency_Key="k1").code == "in_progress"
@@ -75,3 +81,33 @@ def test_a_tokens_text_is_shown_once_and_stands_in_no_row(ask: Asking) -> None:
     second = ask.post("/tokens", body, Idempotency_Key="k1")
     assert (second.status, second.body["id"], "token" in second.body) == (201, first.body["id"], False)
     assert first.body["token"].encode() not in bytes(IdempotencyKey.objects.get().body)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twins_get_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = asking().token
+    begun, may_go = threading.Event(), threading.Event()
+    create = definitions.create
+
+    def slow(*args: Any) -> Sworm:
+        begun.set()
+        assert may_go.wait(30)
+        return create(*args)
+
+    monkeypatch.setattr(definitions, "create", slow)
+
+    def post() -> Any:
+        try:
+            return Asking(token).post("/sworms", BODY, Idempotency_Key="k1")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(post)
+        assert begun.wait(30)
+        twins = [pool.submit(post) for _ in range(3)]
+        may_go.set()
+        answers = [one.result(30) for one in (first, *twins)]
+    assert [answer.status for answer in answers] == [201] * 4
+    assert all(answer.body == answers[0].body for answer in answers)
+    assert Sworm.objects.count() == 1

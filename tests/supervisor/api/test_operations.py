@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,6 +13,9 @@ from django.utils import timezone
 
 from registry.api import answers
 from registry.models import Event, Node, Process
+from registry.readmodel import ReadModel
+from registry.retention import Keeping
+from supervisor import operations
 from supervisor.models import CANCELLED, FAILED, PENDING, RUNNING, Operation, OperationStep
 from tests.asking import Answer, Asking, asking
 from tests.supervisor.agents import Agent, add_node, add_process
@@ -298,3 +302,21 @@ def test_a_defect_in_one_operation_does_not_hold_up_the_others(
     found = ask.get(f"/operations/{odd.pk}").body
     assert (found["state"], found["problem"]["code"]) == ("failed", "internal")
     assert "Traceback" in caplog.text
+
+
+def test_old_operations_go_with_their_steps_and_open_ones_stay(db: None) -> None:
+    long_ago = timezone.now() - timedelta(days=100)
+    for state, ended in (("succeeded", long_ago), ("failed", timezone.now()), ("running", None)):
+        row = Operation.objects.create(kind="migrate", state=state, ended_at=ended, requested_by="somebody")
+        OperationStep.objects.bulk_create(
+            OperationStep(operation=row, number=number, sworm="rooms", name=str(number)) for number in range(3)
+        )
+    model = ReadModel("observer.1")
+    assert model.take_term(model.read_term())
+    keeping = Keeping(more=operations.sweeps(90))
+    assert model.prune(keeping, 2)["operation steps"] == 2
+    assert Operation.objects.count() == 3  # its steps first
+    model.prune(keeping, 2)
+    model.prune(keeping, 2)
+    assert sorted(Operation.objects.values_list("state", flat=True)) == ["failed", "running"]
+    assert OperationStep.objects.count() == 6
