@@ -68,6 +68,8 @@ REST: dict[str, dict[str, str]] = {
     "api/v1/operations/{id}/steps": {"GET": READ},
     "api/v1/operations/{id}/cancel": {"POST": MOVE},  # of the operation that the test makes: a move
     "api/v1/replicas": {"GET": READ},
+    "api/v1/replicas/snapshots": {"GET": READ},
+    "api/v1/replicas/compare": {"GET": READ},
     "api/v1/events": {"GET": READ},
     "api/v1/events/stream": {"GET": READ},
     "api/v1/map": {"GET": READ},
