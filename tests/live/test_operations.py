@@ -27,7 +27,7 @@ COUNTER = "examples.counters:Counter"
 RETRYABLE = {"no_node", "no_answer", "call_timeout", "broker_unavailable"}
 
 
-def test_an_observer_that_is_killed_half_way_finishes_what_it_began(hurt_cluster: LiveCluster) -> None:
+def test_whichever_observer_writes_finishes_what_was_begun(hurt_cluster: LiveCluster) -> None:
     cluster, names = hurt_cluster, [f"c{number}" for number in range(40)]
     cluster.sworms("halfway", handoff=True)
     cluster.register_many("halfway", names, COUNTER)
@@ -43,11 +43,32 @@ def test_an_observer_that_is_killed_half_way_finishes_what_it_began(hurt_cluster
     processes = cluster.processes("halfway")
     assert {item["node"] for item in processes.values()} == {"n2", "n3"}
     assert cluster.call_all("halfway", names, {"op": "get"}) == values
-    restarted = cluster.post("/sworms/halfway/restart", {"max_at_once": 8})
-    cluster.operation(restarted)
+    with standby(cluster):
+        restarted = cluster.post("/sworms/halfway/restart", {"max_per_minute": 600})
+        path = f"/operations/{restarted.body['id']}"
+        cluster.wait_for("it has begun", lambda: cluster.get(path).body["progress"]["done"] >= 3)
+        cluster.kill("observer")
+        told = cluster.operation(restarted)
+        assert any(step["text"].startswith("taken up again by standby.") for step in told["steps"])
+    cluster.up()
     assert set(cluster.call_all("halfway", names, {"op": "get"}).values()) == {0}
     pids = {name: item["pid"] for name, item in processes.items()}
     assert all(item["pid"] != pids[name] for name, item in cluster.processes("halfway").items())
+
+
+@contextmanager
+def standby(cluster: LiveCluster) -> Iterator[None]:
+    """A second observer, which writes once the first one does not."""
+    words = [str(ROOT / "sworm"), "observer", "--name", "standby", "--data", str(cluster.data)]
+    with (cluster.data / "logs" / "standby.log").open("w") as log:
+        environ = {**clean_environment(), **cluster.environ}
+        observer = subprocess.Popen(words, env=environ, cwd=ROOT, stdout=log, stderr=log)
+        cluster.wait_for("it observes", lambda: " observes" in (cluster.data / "logs" / "standby.log").read_text())
+        try:
+            yield
+        finally:
+            observer.terminate()
+            observer.wait()
 
 
 @dataclass
