@@ -132,6 +132,7 @@ def starter(command: str, data: Path) -> Callable[[dict[str, Any]], int | None]:
         (data / "logs").mkdir(parents=True, exist_ok=True)
         with (data / "logs" / f"{node['name']}.log").open("ab") as log:
             agent = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        agent.returncode = 0  # it goes on without us: nobody waits for it here
         return agent.pid
 
     return start
