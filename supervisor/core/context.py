@@ -156,6 +156,8 @@ class Context:
         own = replica.copy(self.me).entries.get(process.name)
         if own is None or own.serial != process.serial:
             return replica.version(self.me)
+        best = replica.index.get(process.name)
+        void = void and (best is None or best.pid == process.pid)  # who lost its name leaves the further ones, too
         names = [process.name]
         changes: dict[Key, object] = {}
         if process.ties is not None:

@@ -57,13 +57,17 @@ class Naming:
         return "started"
 
     def check(self, sworm: str, names: Iterable[str]) -> None:
-        """Give up further names of which another process's claim ranks higher; the process itself stays."""
+        """Give up further names of which another process's claim ranks higher; the process itself stays. Between two
+        processes of one name that name decides: whoever loses it takes its further ones along.
+        """
         replica = self.context.replica(sworm)
         for name in sorted(names):
             process = self.context.further.get((sworm, name))
             if process is None or name not in replica.contested or process.phase in (MOVED_PHASE, STOPPING, LOSING):
                 continue
             best = replica.index.get(name)
+            if best is not None and best.entry.of == process.name and sworm == process.sworm:
+                continue
             if best is None or best.pid != process.pid:
                 winner = f"{best.pid} (epoch {best.entry.epoch}) has it" if best else "it was ended"
                 self.context.report("conflict", process, f"its further name {name!r} is lost: {winner}")
@@ -122,7 +126,9 @@ def keep_held(context: Context, process: Process, source: Pid) -> None:
         ended = replica.gone.get(tie.name, -1) >= tie.epoch
         if ended or (best is not None and best.pid != source):
             del process.ties.names[slot]
-    process.ties = process.ties.renewed(process.sworm, lambda name: context.new_epoch(process.sworm, name))
+    process.ties = process.ties.renewed(
+        process.sworm, process.majority, lambda name: context.new_epoch(process.sworm, name)
+    )
 
 
 def inherited(context: Context, sworm: str, ties: Ties | None) -> Ties | None:
@@ -131,7 +137,8 @@ def inherited(context: Context, sworm: str, ties: Ties | None) -> Ties | None:
         return None
     replica = context.replica(sworm)
     names = {slot: tie for slot, tie in ties.names.items() if tie.name in replica.orphaned}
-    return Ties(names, dict(ties.groups)).renewed(sworm, lambda name: context.new_epoch(sworm, name))
+    found = Ties(names, dict(ties.groups))
+    return found.renewed(sworm, context.majority(), lambda name: context.new_epoch(sworm, name))
 
 
 def is_guest(entry: Registration) -> bool:

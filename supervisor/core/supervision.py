@@ -200,7 +200,9 @@ class Supervision:
             fresh.restarted_at = (*earlier, context.now)
         context.end_guest_names(process)
         if process.ties is not None:
-            fresh.ties = process.ties.renewed(process.sworm, lambda name: context.new_epoch(process.sworm, name))
+            fresh.ties = process.ties.renewed(
+                process.sworm, fresh.majority, lambda name: context.new_epoch(process.sworm, name)
+            )
         process.enter(ENDED)
         context.processes.pop(process.serial, None)
         context.list_process(fresh, process)

@@ -56,9 +56,14 @@ class Ties:
             for slot in [slot for slot in ties if slot[0] == sworm]:
                 del ties[slot]
 
-    def renewed(self, sworm: str, epoch: Callable[[str], int]) -> Ties:
-        """Those that go over to the next incarnation: what is of the process's own sworm, with new epochs."""
-        names = {slot: tie._replace(epoch=epoch(slot[1])) for slot, tie in self.names.items() if slot[0] == sworm}
+    def renewed(self, sworm: str, majority: int, epoch: Callable[[str], int]) -> Ties:
+        """Those that go over to the next incarnation: what is of the process's own sworm, with new epochs, authorised
+        as it is.
+        """
+        names = {
+            slot: tie._replace(epoch=epoch(slot[1]), majority=majority)
+            for slot, tie in self.names.items() if slot[0] == sworm
+        }  # fmt: skip
         return Ties(names, {slot: name for slot, name in self.groups.items() if slot[0] == sworm})
 
     def travelling(self, sworm: str) -> tuple[tuple[Further, ...], tuple[str, ...]]:

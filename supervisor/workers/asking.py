@@ -136,8 +136,8 @@ class AskingBackend:
         return await self._ask("call", [sworm, name, message, timeout], timeout)
 
     def cast(self, sworm: str, name: str, message: Any) -> None:
-        """See `Backend.cast`."""
-        self._tell("cast", [sworm, name, message])
+        """See `Backend.cast`; the agent says at once whether it knows the name."""
+        self._read("cast", [sworm, name, message])
 
     def _read(self, verb: str, arguments: list[Any]) -> Any:
         """What the agent knows now, from whichever thread."""
@@ -149,12 +149,6 @@ class AskingBackend:
             return self.answer_to(number, MARGIN)
         except TimeoutError:
             raise NoAnswer("the agent did not answer") from None
-
-    def _tell(self, verb: str, arguments: list[Any]) -> None:
-        if threading.get_ident() == self.thread:
-            self.send(0, verb, arguments)
-        else:
-            self.loop.call_soon_threadsafe(self.send, 0, verb, arguments)
 
     async def join(self, sworm: str, group: str, name: str, pid: Pid, timeout: float) -> None:
         """See `Backend.join`."""
@@ -170,7 +164,7 @@ class AskingBackend:
 
     def publish(self, sworm: str, group: str, message: Any) -> None:
         """See `Backend.publish`."""
-        self._tell("publish", [sworm, group, message])
+        self._read("publish", [sworm, group, message])
 
     async def multi_call(self, sworm: str, group: str, message: Any, timeout: float) -> dict[str, Any]:
         """See `Backend.multi_call`."""

@@ -30,8 +30,9 @@ from supervisor.workers.values import PLAIN, copied, pack_state, unpack
 
 log = logging.getLogger("supervisor.workers")
 
-#: Seconds for the message in hand, and again for `terminate`, before a stopping worker is cancelled.
-GRACE = 5.0
+#: Seconds for the message in hand, and again for `terminate`, before a stopping worker is cancelled: less than a verb
+#: waits, so that who unregisters a stuck worker hears that it is gone.
+GRACE = 4.0
 
 
 class Ended(Exception):

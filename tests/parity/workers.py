@@ -256,3 +256,11 @@ class SlowStart(Worker):
     async def init(self, seconds: float) -> None:
         """Waits."""
         await asyncio.sleep(seconds)
+
+
+class Sleeping(Worker):
+    """Never answers."""
+
+    async def handle_call(self, message: Any) -> Any:
+        """Waits for good."""
+        await asyncio.Event().wait()

@@ -230,6 +230,20 @@ def test_they_are_restored_with_their_process(cluster: Cluster) -> None:
     assert host_of(reply) != node_of(cluster.listed(min(cluster.nodes))["lobby"][0])
 
 
+def test_a_further_name_that_sorts_behind_its_own_is_restored_once(cluster: Cluster) -> None:
+    """Whoever restores both does so in one pass over the names: the second has been restored by the first."""
+    pids = {}
+    for number in range(12):
+        pid = pids[f"a{number}"] = cluster.do("n1", "register", f"a{number}").pid
+        assert give(cluster, f"a{number}-further", pid).result == "started"
+    cluster.crash("n1")
+    cluster.pass_time(3.0)
+    assert cluster.check_once() == 12
+    for node in cluster.nodes:
+        listed = cluster.listed(node)
+        assert {name: listed.get(f"{name}-further") for name in pids} == {name: listed[name] for name in pids}
+
+
 def test_they_end_with_a_temporary_process() -> None:
     cluster = cluster_of(restart="temporary")
     reply = tied(cluster)
@@ -281,6 +295,27 @@ def test_a_split_that_heals_leaves_further_names_with_the_winner(cluster: Cluste
 
 
 # --------------------------------------------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize("last", ["the winner's", "the loser's"])
+def test_further_names_of_one_name_go_where_that_goes(cluster: Cluster, last: str) -> None:
+    """Both sides of a split have the process and its further name; which of the further entries is newer, or says that
+    it was authorised by a majority, does not matter."""
+    pid = cluster.do("n1", "register", "lobby").pid
+    give(cluster, "foyer", pid)
+    alone = next(name for name in NODES if name != node_of(pid))
+    cluster.cut([alone], [name for name in NODES if name != alone])
+    cluster.pass_time(3.0)
+    assert cluster.listed(alone)["foyer"] == cluster.listed(alone)["lobby"]
+    for node in (alone, node_of(pid)) if last == "the winner's" else (node_of(pid), alone):
+        assert cluster.do(node, "unregister", "foyer").result == "done"
+        cluster.pass_time(0.1)
+        assert give(cluster, "foyer", cluster.listed(node)["lobby"][0], by=node).result == "started"
+    cluster.heal()
+    cluster.pass_time(6.0)
+    assert cluster.check_once() == 1
+    for node in cluster.nodes:
+        assert cluster.listed(node)["foyer"] == cluster.listed(node)["lobby"]
 
 
 def test_joining_and_leaving_are_repeatable(cluster: Cluster) -> None:
