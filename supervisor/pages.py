@@ -72,6 +72,7 @@ def readiness(shell: Shell) -> dict[str, Any]:
         "hosts": list(record.sworms),
         "names": {sworm: len(replica.index) for sworm, replica in list(node.replicas.items()) if sworm != DIRECTORY},
         "processes": node.process_count,
+        "waiting": Counter(sworm for sworm, _ in node.waiting()),
         "workers_blocked": shell.side.blocked,
     }
 
@@ -126,6 +127,13 @@ def _of_node(shell: Shell) -> Iterator[Metric]:
         if sworm != DIRECTORY:
             names.add_metric([sworm], len(replica.index))
     yield names
+    waiting = GaugeMetricFamily(
+        "sworm_waiting", "Processes of departed nodes that no node may run now, by sworm, at their arbiters.",
+        labels=["sworm"],
+    )  # fmt: skip
+    for sworm, count in Counter(sworm for sworm, _ in node.waiting()).items():
+        waiting.add_metric([sworm], count)
+    yield waiting
 
 
 def _of_mesh(lanes: dict[str, Traffic]) -> Iterator[Metric]:

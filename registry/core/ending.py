@@ -12,7 +12,7 @@ from typing import Any
 from registry.core.directory import DEFINITION
 from registry.core.ids import Origin
 from registry.core.messages import DIRECTORY
-from registry.core.names import GONE, Key
+from registry.core.names import GONE, MOVED, Key
 from registry.core.replica import Replica
 
 
@@ -25,9 +25,22 @@ def is_needed(replicas: Mapping[str, Replica], origin: Origin) -> bool:
         if sworm == DIRECTORY:
             if any(_definition_needed(replica, origin, key, value) for key, value in copy.entries.items()):
                 return True
-        elif replica.orphans(origin) or any(_gone_needed(replica, origin, key) for key in copy.entries):
+        elif replica.orphans(origin) or any(
+            _gone_needed(replica, origin, key) or _opened(replica, origin, key, value)
+            for key, value in copy.entries.items()
+        ):
             return True
     return False
+
+
+def _opened(replica: Replica, origin: Origin, key: Key, value: Any) -> bool:
+    """Whether a departed target had opened a move whose source still shows it: once the entry of that is gone, this
+    one is work for the arbiter.
+    """
+    best = replica.index.get(key) if isinstance(key, str) else None
+    if best is None or best.entry.state != MOVED or best.entry.to != origin:
+        return False
+    return bool(value.epoch > best.entry.epoch)
 
 
 def _definition_needed(directory: Replica, origin: Origin, key: Key, value: Any) -> bool:

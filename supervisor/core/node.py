@@ -176,7 +176,7 @@ class Node:
                 handler(event.origin, message)
 
     def _restore_soon(self) -> None:
-        self.arbiter.restore_due = True
+        self.arbiter.restoring.due = True
 
     def _claimed(self, sender: Origin, claim: Claim) -> None:
         if claim.kind in (JOIN, LEAVE):
@@ -220,12 +220,12 @@ class Node:
             if member.repair.touched:
                 self._look_at_names()
             if (context.by_quorum or self.tenure.seen) and self.tenure.look():
-                self.arbiter.restore_due = True
+                self.arbiter.restoring.due = True
             if self._look:
                 self.handoffs.check()
             if self.arbiter.settling:
                 self.arbiter.settle()
-            if member.ready and (self.arbiter.restore_due or self.arbiter.waiting):
+            if member.ready and (self.arbiter.restoring.due or self.arbiter.waiting):
                 self.arbiter.serve()
             if context.draining and not self.drain.said and (self._look or self.drain.due or not context.processes):
                 self.drain.advance()
@@ -264,7 +264,7 @@ class Node:
         self._judged = member.judged
         changed = self._definitions.reload()
         if changed or member.dead:
-            self.arbiter.restore_due = True
+            self.arbiter.restoring.due = True
         if changed or member.view is not context.placement.view:
             self.redistribution.begin()
         if member.view is not context.placement.view:
@@ -274,7 +274,7 @@ class Node:
             self.asks.view_changed()
 
     def _due(self) -> float:
-        if self.arbiter.restore_due and self.member.ready:
+        if self.arbiter.restoring.due and self.member.ready:
             return self.context.now
         emptying = self.context.draining and not self.drain.said
         busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or emptying
@@ -325,6 +325,10 @@ class Node:
         """Where a name lives now, as far as this node knows."""
         replica = self.member.replicas.get(sworm)
         return replica.index.get(name) if replica else None
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Sworm and name of what a departed node ran, this node decides about, and no node may run now."""
+        return list(self.arbiter.restoring.stranded)
 
     @property
     def process_count(self) -> int:

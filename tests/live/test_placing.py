@@ -78,6 +78,8 @@ def test_a_node_that_comes_takes_what_is_meant_for_it(cluster: LiveCluster) -> N
         agent.wait()
         waiting = cluster.wait_for("it waits", lambda: cluster.get("/events?kind=waiting&sworm=models").body["items"])
         assert "no node that is up and hosts models meets has gpu" in waiting[-1]["detail"]
+        ready = cluster.agents_ready("n1", "n2").values()
+        assert sum(body["waiting"].get("models", 0) for body in ready) == 1
         back = cluster.wait_for("all are back", lambda: back_without(cluster, "n3", {"rooms": 30, "level": 60}))
         assert back
 

@@ -77,7 +77,7 @@ class Registering(Feature):
         if not self.past:
             return
         name, pid = self.run.random.choice(self.past)
-        waits = any((SWORM, name) in host.node.arbiter.stranded for host in self.run.world.live())
+        waits = any((SWORM, name) in host.node.arbiter.restoring.stranded for host in self.run.world.live())
         if waits or self.run.runs((SWORM, name), pid):
             self.run.ledger.doubt((SWORM, name))
         self.run.ask("unregister", name, pid=pid)

@@ -258,7 +258,7 @@ def test_a_state_that_was_found_goes_along_to_the_node_that_may_run_the_process(
     }
     assert values == {name: 10 + number for number, name in enumerate(names)}
     assert set(hosts(cluster)) <= {"n3", "n4"}
-    assert all(not running.node.arbiter.giving for running in cluster.nodes.values())
+    assert all(not running.node.arbiter.restoring.giving for running in cluster.nodes.values())
 
 
 def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
@@ -269,13 +269,13 @@ def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
     cluster.crash("n2")
     cluster.pass_time(10)
     assert sum("waiting p0" in line for line in cluster.log) == 1
-    assert sum(len(running.node.arbiter.stranded) for running in cluster.nodes.values()) == 2
+    assert sum(len(running.node.arbiter.restoring.stranded) for running in cluster.nodes.values()) == 2
     assert cluster.do("n3", "unregister", "p0").result == "done"
     cluster.start("n4", config=lambda config: replace(config, labels={"zone": "b"}))
     cluster.pass_time(3)
     assert set(cluster.listed("n1")) == {"p1"}
     assert cluster.check_once() == 1
-    assert all(not running.node.arbiter.stranded for running in cluster.nodes.values())
+    assert all(not running.node.arbiter.restoring.stranded for running in cluster.nodes.values())
 
 
 def test_relaxed_constraints_bring_back_what_waits() -> None:
@@ -295,7 +295,7 @@ def test_a_temporary_process_does_not_wait_for_a_node() -> None:
     cluster.crash("n2")
     cluster.pass_time(2)
     assert cluster.check_once() == 0
-    assert not cluster.nodes["n1"].node.arbiter.stranded
+    assert not cluster.nodes["n1"].node.arbiter.restoring.stranded
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "uniform_random", "least_loaded"])

@@ -16,6 +16,7 @@ from supervisor.simulation.run import Run, run_seed
 
 #: Seed -> what it found.
 FOUND = {
+    3001: "a target died when it had opened and its source still showed the move, and the name went with it",
     0: "a timer that fires a rounding early was set again for ever",
     7: "a joining node waited for the summary of a peer that had died",
     16: "a gap was asked for at its departed origin, for ever",

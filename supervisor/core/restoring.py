@@ -1,0 +1,260 @@
+"""Brings back what departed nodes ran, as far as this node decides about it.
+
+Law: an entry left by a departed node is restarted where its strategy wants it, with the newest state that was found and
+with what was tied to it, or declared gone (temporary). Here it starts at once; another node is ordered to, and the name
+stays busy until that node has answered. While no node may run it, it waits: its entry stays, people are told once, and
+the next view or definition is another chance. A slice at a time, so that heartbeats and claims go on between.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+from registry.core.directory import UP
+from registry.core.events import Report
+from registry.core.ids import Origin
+from registry.core.member import FOREVER
+from registry.core.messages import Order
+from registry.core.names import GONE, MOVED, Key, Located, Registration
+from supervisor.core.choosing import Choice, Choosing
+from supervisor.core.context import Context
+from supervisor.core.estates import Estates
+from supervisor.core.naming import inherited
+from supervisor.core.process import Kept
+from supervisor.core.spec import TEMPORARY
+from supervisor.core.supervision import Supervision
+from supervisor.core.ties import Ties, left_by
+from supervisor.core.transfer import StateKey, carried
+
+Slot = tuple[str, str]  # (sworm, name)
+
+#: Processes of departed nodes that are restored in one turn.
+SLICE = 250
+
+#: Seconds before a process that a host did not restore is looked at again.
+RESTORE_DELAY = 0.05
+
+
+class Desk(Protocol):
+    """Where claims and orders are kept: the arbiter's."""
+
+    busy: dict[Slot, deque[Any]]
+
+    def give(self, slot: Slot, pending: None, host: Origin, order: Order, coming: Origin) -> None:
+        """Give a host an order."""
+
+    def release(self, slot: Slot) -> None:
+        """A name is not busy any more: serve the next claim to it."""
+
+
+class Restoring:
+    """What one node brings back."""
+
+    def __init__(
+        self, context: Context, supervision: Supervision, estates: Estates, choosing: Choosing, desk: Desk
+    ) -> None:
+        self.context = context
+        self.supervision = supervision
+        self.estates = estates
+        self.choosing = choosing
+        self.desk = desk
+        self.due = False
+        self.again_at = FOREVER  #: when what a host did not restore is looked at again
+        self.giving: dict[StateKey, Kept] = {}  #: states of processes that other nodes were ordered to restore
+        self.stranded: dict[Slot, str] = {}  #: processes of departed nodes that no node may run now, and why
+        self._left: dict[Slot, tuple[int, dict[int, Ties]]] = {}
+        estates.transfers.sources.append(self.find)
+
+    def view_changed(self) -> None:
+        """Who departed, and who decides, may be others now."""
+        self.due = True
+        self._left.clear()
+        self.estates.view_changed()
+
+    def over(self, order: Order, done: bool) -> None:
+        """An order is over; a state that it was to carry is kept for the next one, unless it is done."""
+        kept = self.giving.pop(StateKey(order.sworm, order.name, order.pid, order.taken_at), None)
+        if kept is not None and not done and order.view == self.context.member.view.id:
+            self.estates.fetched[order.sworm, order.name] = (order.pid, kept)
+
+    def not_now(self) -> float:
+        """A host did not restore what it was told to; returns when that is looked at again."""
+        self.again_at = min(self.again_at, self.context.now + RESTORE_DELAY)
+        return self.again_at
+
+    def tick(self) -> float:
+        """Returns when this wants to be called next."""
+        if self.context.now >= self.again_at:
+            self.again_at, self.due = FOREVER, True
+        return self.again_at
+
+    def all(self) -> None:
+        """Bring back what departed nodes ran, as far as this node decides about it.
+
+        A slice now, the rest at the next turn, so that heartbeats and claims go on between.
+        """
+        context = self.context
+        room = SLICE
+        self._forget_stranded()
+        for sworm in list(context.member.replicas):
+            if not context.may_decide(sworm):
+                continue  # its turn comes when the leases of the departed have ended
+            for name in sorted(context.replica(sworm).orphaned):
+                slot = (sworm, name)
+                if slot in self.desk.busy or not self._restores(slot):
+                    continue
+                if self.follows(sworm, name) or name not in context.replica(sworm).orphaned:
+                    continue  # it goes, or has just gone, with its process
+                if room == 0:
+                    self.due = True
+                    return
+                if self.restore(slot) is not None or not self.estates.is_awaited(slot):
+                    room -= 1
+
+    def _decider(self, slot: Slot) -> Origin:
+        """Who looks after a departed node's process: its arbiter; where nobody hosts the sworm, whoever is first."""
+        return self.context.placement.arbiter(*slot) or min(self.context.member.view.agreeing, default="")
+
+    def _forget_stranded(self) -> None:
+        """Those that run again, were ended, or are another arbiter's now."""
+        for slot in list(self.stranded):
+            if self._decider(slot) != self.context.me or slot[1] not in self.context.replica(slot[0]).orphaned:
+                del self.stranded[slot]
+
+    def _restores(self, slot: Slot) -> bool:
+        """Whether this node brings a name back: its arbiter, or the target of a committed move that gave up since."""
+        if self._decider(slot) == self.context.me:
+            return True
+        last = self._last_claim(slot)
+        return last is not None and last.entry.state == MOVED and last.entry.to == self.context.me
+
+    def _last_claim(self, slot: Slot) -> Located | None:
+        replica = self.context.replica(slot[0])
+        claims = [claim for claim in replica.claims(slot[1]) if not replica.is_void(slot[1], claim.entry)]
+        return max(claims, key=lambda claim: (claim.entry.epoch, claim.origin), default=None)
+
+    def restore(self, slot: Slot) -> Located | None:
+        """The entry of a name that only departed nodes claim: restarted here, or declared gone."""
+        context = self.context
+        sworm, name = slot
+        last = self._last_claim(slot)
+        if last is None or sworm not in context.definitions or context.is_opening(slot):
+            return None
+        opening = last.entry.state == MOVED and not last.entry.of and self._will_open(last.entry)
+        if context.is_back(last.origin) or opening:
+            return last
+        spec = last.entry.spec
+        ties = inherited(context, sworm, self._ties_left(sworm, last.origin).get(last.entry.serial)) if spec else None
+        if spec is None or context.definitions[sworm].restart == TEMPORARY:
+            gone: dict[Key, object] = {(GONE, name): last.entry.epoch}
+            if ties is not None:
+                gone.update({(GONE, tie.name): tie.epoch for tie in ties.names.values()})
+            context.member.write(sworm, gone)
+            context.out.append(
+                Report("lost", sworm, name, last.pid, context.member.node, "its node departed", last.entry.epoch)
+            )
+            return None
+        if self.estates.must_wait(slot, last):
+            return None
+        self.desk.busy[slot] = deque()
+        self.choosing.choose(
+            sworm, name, last.entry.claim, lambda choice: self._rehome(slot, last, ties, choice), fallback=True
+        )
+        return context.best(sworm, name)
+
+    def _rehome(self, slot: Slot, last: Located, ties: Ties | None, choice: Choice) -> None:
+        """The node for a departed node's process is chosen, or there is none: then it waits for one."""
+        context, entry = self.context, last.entry
+        assert entry.spec is not None
+        if choice.late and not (
+            context.member.ready and self._restores(slot) and slot[1] in context.replica(slot[0]).orphaned
+        ):
+            self.due = True
+            self.desk.release(slot)
+            return
+        if not choice.host:
+            self._strand(slot, last, choice)
+            self.desk.release(slot)
+            return
+        if choice.late and self.estates.must_wait(slot, last):  # a new view came meanwhile: who has its state now?
+            self.desk.release(slot)
+            return
+        self.stranded.pop(slot, None)
+        restarts, kept = entry.restarts + 1, self.estates.take(slot)
+        if choice.host == context.me:
+            epoch = context.new_epoch(*slot)
+            process = self.supervision.launch(
+                *slot, entry.spec, epoch, entry.claim, context.majority(), restarts=restarts, ties=ties, kept=kept
+            )
+            detail = f"{last.pid} departed with its node" + self.estates.told(slot[0], kept)
+            context.report("rehomed", process, detail)
+            self.desk.release(slot)
+            return
+        epoch = context.grant_epoch(*slot)
+        further, groups = ties.travelling(slot[0]) if ties is not None else ((), ())
+        deadline = int((context.now + context.config.move_timeout) * 1000)
+        order = Order(
+            "", 0, "restore", *slot, entry.spec, epoch, last.pid, context.member.view.id, deadline,
+            context.majority(), "", entry.claim, context.definitions[slot[0]].revision, restarts, further, groups,
+        )  # fmt: skip
+        if kept is not None:
+            self.giving[StateKey(*slot, last.pid, kept.taken_at)] = kept
+            state, size = carried(kept.state)
+            order = order._replace(state=state, stateful=True, taken_at=kept.taken_at, size=size)
+        self.desk.give(slot, None, choice.host, order, choice.host)
+
+    def find(self, key: StateKey) -> bytes | None:
+        """A state on its way to a node that restores its process."""
+        kept = self.giving.get(key)
+        return kept.state if kept is not None else None
+
+    def _strand(self, slot: Slot, last: Located, choice: Choice) -> None:
+        """No node may run it now: it is work that waits, and people are told once."""
+        if self.stranded.get(slot) != choice.detail:
+            self.stranded[slot] = choice.detail
+            detail = f"{last.pid} departed with its node; {choice.detail}"
+            self.context.out.append(
+                Report("waiting", *slot, last.pid, self.context.member.node, detail, last.entry.epoch)
+            )
+
+    def give_up(self, slot: Slot) -> int:
+        """A process that waits for a node is unregistered; returns the version of the own map."""
+        sworm, name = slot
+        self.stranded.pop(slot, None)
+        replica = self.context.replica(sworm)
+        gone: dict[Key, object] = {(GONE, name): replica.highest_epoch(name)}
+        for origin in replica.dead:
+            entry = replica.copy(origin).entries.get(name) if origin in replica.copies else None
+            ties = self._ties_left(sworm, origin).get(entry.serial) if entry is not None else None
+            for tie in ties.names.values() if ties is not None else ():
+                gone[(GONE, tie.name)] = max(tie.epoch, gone.get((GONE, tie.name), 0))  # type: ignore[call-overload]
+        return self.context.member.write(sworm, gone)
+
+    def follows(self, sworm: str, name: str) -> bool:
+        """Whether a departed node's entry is a further name of a process whose own name is not decided yet: it goes
+        where that goes, and whoever decides about that decides about both.
+        """
+        replica = self.context.replica(sworm)
+        if name not in replica.orphaned:
+            return False
+        last = self._last_claim((sworm, name))
+        return last is not None and bool(last.entry.of) and last.entry.of in replica.orphaned
+
+    def _ties_left(self, sworm: str, origin: Origin) -> dict[int, Ties]:
+        """{serial: ties} of a departed node's processes, read once for each state of its map."""
+        copy = self.context.replica(sworm).copy(origin)
+        version, ties = self._left.get((sworm, origin), (-1, {}))
+        if version != copy.version:
+            version, ties = self._left[sworm, origin] = copy.version, left_by(sworm, copy.entries)
+        return ties
+
+    def _will_open(self, entry: Registration) -> bool:
+        """A committed move whose target is alive: it opens when it sees the entry, or restores what it gave up.
+
+        Here nothing is prepared (the caller has looked), so this node is not meant.
+        """
+        if entry.to == self.context.me:
+            return False
+        record = next((m.record for m in self.context.member.members() if m.origin == entry.to), None)
+        return not self.context.member.has_departed(entry.to) and record is not None and record.status == UP
