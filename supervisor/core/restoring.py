@@ -109,8 +109,9 @@ class Restoring:
                 if room == 0:
                     self.due = True
                     return
-                if self.restore(slot) is not None or not self.estates.is_awaited(slot):
-                    room -= 1
+                self.restore(slot)
+                if slot in self.desk.busy or name not in context.replica(sworm).orphaned:
+                    room -= 1  # what has to wait costs nothing, or a full slice of it would be looked at for ever
 
     def _decider(self, slot: Slot) -> Origin:
         """Who looks after a departed node's process: its arbiter; where nobody hosts the sworm, whoever is first."""

@@ -266,10 +266,10 @@ class Supervision:
             begun(process, False, code, "it was stopped while it started")
 
     def _was_left_alone(self, process: Process) -> bool:
-        """Whether it lost its name and the winner departed while it stopped: it is what is left of that name."""
+        """Whether the one that has its name now departed while it stopped: it is what is left of that name."""
         best = self.context.best(process.sworm, process.name)
-        alone = process.after_stop == "lost" and best is not None and best.pid == process.pid
-        return alone and self.definition(process).restart != TEMPORARY and not self.context.draining
+        alone = process.after_stop in ("lost", "moved") and best is not None and best.pid == process.pid
+        return alone and self.definition(process).restart != TEMPORARY
 
     def _remove(self, process: Process) -> None:
         if process.phase != ENDED:

@@ -19,10 +19,12 @@ from supervisor.simulation.world import World
 
 
 def check_replies(world: World) -> None:
-    """One reply for each ask whose node lives."""
+    """One reply for each ask; none only if the node that was asked is gone."""
     for request, replies in world.replies.items():
         if len(replies) > 1:
             raise broken("one-reply", f"{request} had {[reply.result for reply in replies]}")
+        if not replies and world.hosts[world.asked_at[request]].up:
+            raise broken("one-reply", f"{request} had none at {world.asked_at[request]}")
 
 
 def check_agreement(world: World) -> None:

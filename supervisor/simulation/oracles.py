@@ -10,6 +10,7 @@ from __future__ import annotations
 INVARIANTS = {
     "epoch-once": "no epoch of a name is given to two pids",
     "epochs-grow": "on one node, whatever of a name opens has a higher epoch than what opened before",
+    "one-per-view": "a name is granted only while nobody in the agreed view lists it",
     "one-grant": "what one grant of a name led to accepts in one place, as far as whoever opens it can know",
     "copy-is-map": "a copy at version v is exactly its origin's map at v",
     "acknowledged-is-held": "what is acknowledged is held by another live node, if there is one",
@@ -25,6 +26,7 @@ INVARIANTS = {
     "opens-by-commit": "a target opens after its source has committed, and its source never thaws while that lives",
     "views-agree": "after a heal all nodes agree on one view and hold the same copies",
     "ties-follow": "further names and groups stand with their process and nowhere else",
+    "comes-to-rest": "events do not make each other for ever: a second holds a bounded number of steps",
     "never-raises": "no event makes a step of a core raise",
     "only-eligible": "a process starts on nodes that host its sworm and meet its constraints",
     "redistribution-ends": "active redistribution brings processes to where their strategy wants them, and stops",

@@ -17,6 +17,7 @@ from registry.core.directory import CORDONED, DRAINING
 from registry.core.events import Report
 from registry.core.names import Spec
 from supervisor.core.events import Asked, CordonAsked, Defined, Effect, Reply
+from supervisor.core.spec import ACTIVE
 from supervisor.simulation import agreement
 from supervisor.simulation.feature import SWORM, Action, Feature, Settings
 from supervisor.simulation.features import all_features
@@ -26,7 +27,13 @@ from supervisor.simulation.world import Host, World
 
 #: Virtual seconds of the faults, and at most of the peace in which everything must settle.
 TROUBLE = 12.0
-PEACE = 20.0
+PEACE = 40.0
+
+#: The same where processes are still moved to better places, a few at a time.
+LONG_PEACE = 300.0
+
+#: Virtual seconds after which a life is judged for the first time: every ask has ended by then.
+REST = 8.0
 
 #: Nodes of a seed: few, seldom many.
 USUAL, MANY = 5, 12
@@ -96,10 +103,10 @@ class Run:
         for name in self.settings.nodes:
             self.start(name)
             world.run(self.random.choice([0.0, 0.1, 1.0]))
-        world.run(6.0)
+        world.run_until(lambda: all(host.node.member.ready for host in world.live()), 6.0)
         for host in world.live():
             world.step(host, Defined(self.settings.definition))
-        world.run(1.0)
+        world.run(0.5)
         end = world.now + TROUBLE
         while world.now < end:
             self.random.choice(self._actions).do()
@@ -107,7 +114,20 @@ class Run:
         self.heal()
         for feature in self.features:
             feature.mend()
-        world.run(PEACE)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Most lives are soon at rest; one in four is watched for longer all the same. Some still move processes."""
+        world = self.world
+        until = world.now + (LONG_PEACE if self.settings.definition.redistribution == ACTIVE else PEACE)
+        world.run(2.5 * REST if self.random.random() < 0.25 else REST)
+        while world.now < until:
+            try:
+                self.judge()
+            except Violation:
+                world.run(min(2.0, until - world.now))
+            else:
+                return
         self.judge()
 
     def heal(self) -> None:

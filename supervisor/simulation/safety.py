@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from registry.core.directory import VIEW
 from registry.core.events import Report
 from registry.core.ids import Origin
 from registry.core.names import MOVED
@@ -71,6 +72,7 @@ class Safety:
         elif process.restarts == 0:
             self.grants[effect.pid] = effect.pid
             self._first_start(host, process)
+            self._is_new(host, slot, effect.pid)
         else:
             self.grants[effect.pid] = self.grants.get(self.latest.get((host.origin, slot), ""), effect.pid)
         self.latest[host.origin, slot] = effect.pid
@@ -81,6 +83,27 @@ class Safety:
         for claim in host.node.replicas[process.sworm].claims(process.name):
             if claim.pid != process.pid and claim.entry.claim == process.claim and claim.origin not in dead:
                 raise broken("claim-once", f"{host.origin} starts {process.pid}, and {claim.pid} is of the same claim")
+
+    def _is_new(self, host: Host, slot: Slot, pid: str) -> None:
+        """Everybody in the agreed view has told what he lists: nobody in it lists the name without its being known.
+
+        A node that was in another view meanwhile, and is back in this one, has granted in that one.
+        """
+        member, replicas = host.node.member, host.node.replicas
+        for origin in member.view.agreeing - {host.origin}:
+            other = self.world.hosts[origin]
+            theirs = other.node.replicas.get(slot[0]) if other.up else None
+            listed = theirs is not None and slot[1] in theirs.copy(origin).entries
+            if not listed or slot[1] in replicas[slot[0]].copy(origin).entries:
+                continue
+            said, told = other.node.member.directory[origin].entries.get(VIEW), member.directory.get(origin)
+            heard = told.entries.get(VIEW) if told else None
+            if heard is None or heard.view != member.view.id:  # a host obeys the arbiter, which has heard
+                wrong = host.node.context.placement.arbiter(*slot) == host.origin
+            else:
+                wrong = heard == said
+            if wrong:
+                raise broken("one-per-view", f"{host.origin} starts {pid} of {slot[1]}, which {origin} lists")
 
     # --------------------------------------------------------------------------------------------------------- opens
 

@@ -35,7 +35,11 @@ from supervisor.core.context import NodeConfig
 from supervisor.core.events import Asked, Choose, Chosen, Drained, Effect, Reply
 from supervisor.core.node import Node
 from supervisor.simulation.ledger import Ledger
+from supervisor.simulation.oracles import broken
 from supervisor.simulation.workers import Plan, Workers
+
+#: Steps that a small cluster takes within a virtual second at most; many more are events that make each other.
+BUSIEST = 20_000
 
 
 @dataclass(slots=True)
@@ -94,6 +98,7 @@ class World:
         self.incarnations: dict[str, int] = {}
         self.replies: dict[str, list[Reply]] = {}
         self.asked: dict[str, Asked] = {}
+        self.asked_at: dict[str, Origin] = {}
         self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
         self.watchers: list[Callable[[Host, list[Effect]], None]] = []
@@ -103,6 +108,7 @@ class World:
         self.steps = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
+        self._second, self._steps_then = self.now, 0  #: when the next second ends, steps before it
 
     # ----------------------------------------------------------------------------------------------------------- time
 
@@ -117,6 +123,10 @@ class World:
         while self._queue and self._queue[0][0] <= end:
             self.now, _, action = heapq.heappop(self._queue)
             action()
+            if self.now >= self._second:
+                self._second, self._steps_then = self.now + 1.0, self.steps
+            elif self.steps - self._steps_then > BUSIEST + 50 * len(self.incarnations) ** 2:
+                raise broken("comes-to-rest", f"{self.steps - self._steps_then} steps were taken within a second")
         self.now = end
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> bool:
@@ -330,6 +340,6 @@ class World:
 
     def ask(self, host: Host, asked: Asked) -> None:
         """Somebody on a host asks for something."""
-        self.asked[asked.request] = asked
+        self.asked[asked.request], self.asked_at[asked.request] = asked, host.origin
         self.replies.setdefault(asked.request, [])
         self.step(host, asked)

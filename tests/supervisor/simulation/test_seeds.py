@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from docs.mutants import PAGE, rows
 from supervisor.simulation.mutants import MUTANTS
 from supervisor.simulation.run import Run, run_seed
 
@@ -46,21 +47,12 @@ FOUND = {
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
 }
 
-#: Seconds of fresh seeds in the normal suite; `--long` runs many more.
-BUDGET = 20.0
+#: Fresh seeds of the normal suite at most, the seconds of processor time in which as many as possible are run, and the
+#: tests that share them; `--long` runs many more.
+SEEDS, BUDGET, PARTS = 2_000, 56.0, 4
 
-#: Planted bugs that a few seeds show.
-SHOWN = (
-    "delta-across-a-gap",
-    "all-contenders-lose",
-    "loser-stays",
-    "drain-done-early",
-    "healthy-names-go",
-    "copy-is-forgotten",
-)
-
-#: Seeds tried for one of them: several times as many as it takes today, since every change of the core reshuffles.
-TRIED = 100
+#: Seeds tried for a planted bug when the one that the table names finds it no more: a change of the core reshuffles.
+TRIED = 300
 
 
 @pytest.mark.parametrize("seed", FOUND, ids=[f"seed-{seed}" for seed in FOUND])
@@ -68,18 +60,26 @@ def test_a_seed_that_found_a_bug_stays_quiet(seed: int) -> None:
     assert run_seed(seed).problem == ""
 
 
-def test_fresh_seeds_hold_every_invariant() -> None:
-    until = time.monotonic() + BUDGET
-    seed = 10_000
-    while time.monotonic() < until or seed < 10_020:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_fresh_seeds_hold_every_invariant(part: int) -> None:
+    until = time.process_time() + BUDGET / PARTS
+    first = 10_000 + part * SEEDS // PARTS
+    for seed in range(first, first + SEEDS // PARTS):
         outcome = run_seed(seed)
         assert not outcome.problem, f"./sworm simulate --seed {seed}: {outcome.problem}"
-        seed += 1
+        if time.process_time() > until:
+            break
 
 
 @pytest.mark.long
-def test_many_seeds_hold_every_invariant() -> None:
-    done = simulate("--seeds", "100000", "--first", "20000", "--seconds", "1800")
+def test_a_million_seeds_hold_every_invariant_as_far_as_time_allows() -> None:
+    done = simulate("--seeds", "1000000", "--first", "20000", "--seconds", "1800")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.long
+def test_large_clusters_hold_every_invariant() -> None:
+    done = simulate("--nodes", "50", "--seeds", "1000", "--seconds", "600")
     assert done.returncode == 0, done.stdout
 
 
@@ -98,9 +98,12 @@ def test_a_gate_that_does_not_look_at_its_lease_is_found() -> None:
     assert "quorum-one-answers" in found.stdout
 
 
-@pytest.mark.parametrize("mutant", SHOWN)
+@pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_planted_bug_is_found_and_replayed(mutant: str) -> None:
-    found = simulate("--mutant", mutant, "--seeds", str(TRIED), "--jobs", "1")
+    _, first = rows(PAGE.read_text(encoding="utf-8")).get(mutant, (0, "0"))
+    found = simulate("--mutant", mutant, "--seed", first)
+    if found.returncode == 0:
+        found = simulate("--mutant", mutant, "--seeds", str(TRIED))
     assert found.returncode == 1, found.stdout
     replay = found.stdout.rsplit("replay: ./sworm simulate ", 1)[1].split()
     again = simulate(*replay)
