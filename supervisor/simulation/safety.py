@@ -79,9 +79,10 @@ class Safety:
 
     def _first_start(self, host: Host, process: Process) -> None:
         """Somebody's claim, served: nothing that its starter knows of may have come of that claim already."""
-        dead = host.node.member.dead
-        for claim in host.node.replicas[process.sworm].claims(process.name):
-            if claim.pid != process.pid and claim.entry.claim == process.claim and claim.origin not in dead:
+        dead, replica = host.node.member.dead, host.node.replicas[process.sworm]
+        for claim in replica.claims(process.name):
+            known = claim.pid != process.pid and claim.entry.claim == process.claim and claim.origin not in dead
+            if known and not replica.is_void(process.name, claim.entry):
                 raise broken("claim-once", f"{host.origin} starts {process.pid}, and {claim.pid} is of the same claim")
 
     def _is_new(self, host: Host, slot: Slot, pid: str) -> None:
