@@ -75,12 +75,9 @@ class MessagePackEncoder(Encoder):
 
 def connect(url: str, *, answer_timeout: float = ANSWER_TIMEOUT) -> redis.Redis:
     """A client whose calls end within seconds, and which gets over one connection that the server closed meanwhile."""
+    over_tcp = {} if url.startswith("unix:") else {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
     client: redis.Redis = redis.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_timeout=answer_timeout,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 1),
+        url, socket_timeout=answer_timeout, retry=Retry(NoBackoff(), 1), **over_tcp
     )
     return client
 

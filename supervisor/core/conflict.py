@@ -92,7 +92,8 @@ class Conflicts:
         if best is None:
             self.context.report("conflict", process, f"{process.pid} is void: its name was ended up to a later epoch")
             return
-        rule = "majority" if best.entry.majority != process.majority else "epoch"
+        same = best.entry.epoch == process.epoch
+        rule = "majority" if best.entry.majority != process.majority else "origin" if same else "epoch"
         detail = (
             f"{best.pid} (epoch {best.entry.epoch}, majority {best.entry.majority}) outranks "
             f"{process.pid} (epoch {process.epoch}, majority {process.majority}) by {rule}"

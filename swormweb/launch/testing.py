@@ -23,7 +23,13 @@ _CHECKS: tuple[tuple[str, ...], ...] = (
     ("mypy",),
 )
 
-_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "chromium")
+_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends")
+
+#: Program -> its package, and the tests that fail without it.
+_NEEDED = {
+    "chromium": ("chromium", "the tests that drive a browser"),
+    "ip": ("iproute2", "the tests that cut a network"),
+}
 
 
 def _tell(text: str) -> None:
@@ -37,16 +43,18 @@ def _apt(*command: str) -> bool:
     return done.returncode == 0
 
 
-def ensure_browser() -> None:
-    """Install Chromium where that is ours to do: as root, or in CI. Elsewhere the tests say what is missing."""
-    if shutil.which("chromium") or shutil.which("apt-get") is None:
-        return
-    if os.geteuid() != 0 and os.environ.get("CI") != "true":
-        _tell("Chromium is missing, so the tests that drive a browser will fail: apt-get install chromium")
-        return
-    _tell("installing Chromium for the tests that drive a browser")
-    if not _apt(*_INSTALL) and not (_apt("apt-get", "update") and _apt(*_INSTALL)):
-        _tell("Chromium could not be installed; the tests that drive a browser will fail")
+def ensure_programs() -> None:
+    """Install programs where that is ours to do: as root, or in CI. Elsewhere the tests say what is missing."""
+    for program, (package, tests) in _NEEDED.items():
+        if shutil.which(program) or shutil.which("apt-get") is None:
+            continue
+        if os.geteuid() != 0 and os.environ.get("CI") != "true":
+            _tell(f"{package} is missing, so {tests} will fail: apt-get install {package}")
+            continue
+        _tell(f"installing {package} for {tests}")
+        install = (*_INSTALL, package)
+        if not _apt(*install) and not (_apt("apt-get", "update") and _apt(*install)):
+            _tell(f"{package} could not be installed; {tests} will fail")
 
 
 def _check(command: tuple[str, ...]) -> bool:
@@ -58,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the tests; returns the exit status."""
     words = [word for word in arguments if word != "--long"]
     chosen = [*(_EVERYTHING if "--long" in arguments else ()), *words]
-    ensure_browser()
+    ensure_programs()
     passed = [_check(command) for command in _CHECKS] if not words else []
     _tell("running the tests")
     tested = subprocess.run((sys.executable, "-m", "pytest", *chosen), cwd=ROOT, check=False).returncode
