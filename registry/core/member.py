@@ -583,13 +583,23 @@ class Member:
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
             if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
-            if is_needed(self.replicas, origin) or not self.repair.is_newest(origin):
+            if any(is_needed(self.replicas, kept) for kept in self._up_to(origin)):
+                continue  # what ends an incarnation ends all those before it
+            if not self.repair.is_newest(origin):
                 continue
             node, incarnation = node_of(origin), incarnation_of(origin)
             if self.ended(node) < incarnation:
                 self.write(DIRECTORY, {(ENDED, node): incarnation})
             if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing | self._joining()):
                 self._forget(origin)
+
+    def _up_to(self, origin: Origin) -> list[Origin]:
+        """A departed incarnation, and those before it that are not over either."""
+        return [
+            other
+            for other in self.dead
+            if node_of(other) == node_of(origin) and incarnation_of(other) <= incarnation_of(origin)
+        ]
 
     def _joining(self) -> set[Origin]:
         """Those that may hold, or yet get, what nobody in the view has: they have a say in what is over."""
