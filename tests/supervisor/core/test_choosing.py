@@ -278,6 +278,29 @@ def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
     assert all(not running.node.arbiter.restoring.stranded for running in cluster.nodes.values())
 
 
+def test_who_waits_outlives_further_incarnations_of_its_node() -> None:
+    """The end of a later incarnation, which ran nothing, is not the end of the one whose process waits."""
+    cluster = started(zones(n1="a", n2="b", n3="a"), constraints={"zone": "b"})
+    cluster.do("n1", "register", "p0")
+    cluster.crash("n2")
+    cluster.pass_time(2)
+    for _ in range(3):
+        cluster.start("n2", config=lambda config: replace(config, labels={"zone": "a"}))
+        cluster.pass_time(3)
+        cluster.crash("n2")
+        cluster.pass_time(3)
+    for name in ("n4", "n5", "n6"):
+        cluster.start(name, config=lambda config: replace(config, labels={"zone": "a"}))
+        cluster.pass_time(3)
+    cluster.crash("n1")
+    cluster.crash("n3")
+    cluster.pass_time(3)
+    cluster.start("n7", config=lambda config: replace(config, labels={"zone": "b"}))
+    cluster.pass_time(3)
+    assert set(hosts(cluster)) == {"n7"}
+    assert cluster.check_once() == 1
+
+
 def test_relaxed_constraints_bring_back_what_waits() -> None:
     cluster = started(zones(n1="a", n2="b"), constraints={"zone": "b"})
     cluster.do("n1", "register", "p0")
