@@ -127,9 +127,9 @@ class Cluster(processes.Cluster):
         self.agents[name] = self.launch(name)
 
     def peers(self, node: str) -> set[str]:
-        """The living nodes in a node's directory, itself included."""
+        """The nodes that a node takes for living, itself included; also those that it only suspects."""
         told = self.agents[node].ready()
-        return {member["name"] for member in told.get("members", []) if member["state"] == "alive"}
+        return {member["name"] for member in told.get("members", []) if member["state"] in ("alive", "suspect")}
 
     def cut(self, *sides: Iterable[str]) -> None:
         """Cut the network: whoever is on one side reaches nobody on another."""

@@ -183,3 +183,29 @@ def test_many_verbs_of_one_process_at_once_keep_each_their_answer(three: Cluster
     for outcome in three.do_all("n3", [wish("unregister_name", name) for name in names]):
         result_of(outcome)
     three.gone(*names)
+
+
+@pytest.mark.parametrize("isolation", ["task", "process"])
+def test_what_is_acknowledged_during_handoffs_is_in_the_state(three: Cluster, isolation: str) -> None:
+    name = f"busy-{isolation}"
+    pid = three.do("n1", "register_name", name, f"{WORKERS}:Keeper", isolation=isolation)
+    begun = node_of(pid)
+    nodes = [*(node for node in three.agents if node != begun), begun]
+    wishes = []
+    for target in nodes:  # each move has updates before, beside and behind it
+        wishes += [wish("call", name, {"keep": f"{target}-{number}"}, timeout=30) for number in range(20)]
+        wishes.append(wish("handoff_name", name, target, timeout=30))
+    outcomes = three.do_all("n2", wishes)
+    acknowledged = {
+        one["args"][1]["keep"]
+        for one, outcome in zip(wishes, outcomes, strict=True)
+        if one["verb"] == "call" and "result" in outcome
+    }
+    assert len(acknowledged) == 60, [outcome for outcome in outcomes if "error" in outcome][:3]
+    kept = three.do("n3", "call", name, "kept")
+    assert acknowledged <= set(kept)
+    assert len(kept) == len(set(kept))
+    assert any(
+        "result" in outcome for one, outcome in zip(wishes, outcomes, strict=True) if one["verb"] == "handoff_name"
+    )
+    three.do("n1", "unregister_name", name)
