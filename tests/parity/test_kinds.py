@@ -67,14 +67,13 @@ def script(name: str, other: str) -> list[tuple[dict[str, Any], Any]]:
         (wish("multi_call", name, "crash"), lambda replies: replies[f"{name}-a"]["error"] == "WorkerCrashed"),
         (wish("call", f"{name}-b", "crash"), "WorkerCrashed"),
         (wish("call", f"{name}-b", "kept"), []),
-        (wish("call", f"{name}-sleeps", "kept", timeout=0.2), "CallTimeout"),
+        (wish("call", "sleeps", "kept", timeout=0.2), "CallTimeout"),
         (wish("restart_name", f"{name}-a"), None),
         (wish("unregister_name", f"{name}-own"), None),
         (wish("unregister_name", f"{name}-own"), "NotRegistered"),
         (wish("unregister_name", f"{name}-c"), None),
         (wish("unregister_name", f"{name}-a"), None),
         (wish("unregister_name", f"{name}-b"), None),
-        (wish("unregister_name", f"{name}-sleeps"), None),
         (wish("registered"), lambda names: {one for one, _ in names} & {f"{name}-{x}" for x in "abc"} == set()),
     ]
 
@@ -95,7 +94,7 @@ def check(name: str, steps: list[tuple[dict[str, Any], Any]], outcomes: list[dic
 
 def prepared(three: Cluster, name: str) -> list[tuple[dict[str, Any], Any]]:
     """The script for one kind of process, and what it needs."""
-    three.do("n1", "register_name", f"{name}-sleeps", f"{WORKERS}:Sleeping")
+    three.do("n1", "whereis_or_register_name", "sleeps", f"{WORKERS}:Sleeping")
     other = three.do("n2", "register_name", f"{name}-other", KEEPER)
     return script(name, other)
 
@@ -155,6 +154,16 @@ def test_a_task_lives_in_its_agent_and_an_isolated_one_beside_it(three: Cluster,
     until(lambda: not psutil.pid_exists(where["process"]), "its process is gone")
 
 
+@pytest.mark.long
+def test_a_worker_that_is_stuck_in_a_message_is_gone_before_the_verb_gives_up(three: Cluster) -> None:
+    three.do("n1", "register_name", "stuck", f"{WORKERS}:Sleeping")
+    with pytest.raises(Told, match="CallTimeout"):
+        three.do("n2", "call", "stuck", "anything", timeout=0.2)
+    assert three.do("n1", "unregister_name", "stuck") is None
+    three.gone("stuck")
+
+
+@pytest.mark.long
 def test_an_isolated_process_that_ignores_every_word_is_killed_for_sure(three: Cluster) -> None:
     three.do("n1", "register_name", "stubborn", f"{WORKERS}:Stubborn", isolation="process")
     os_pid = three.do("n1", "call", "stubborn", "os_pid")
