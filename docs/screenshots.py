@@ -1,6 +1,6 @@
-"""Takes the pictures of the live map for the README: docs/img/map-light.png and docs/img/map-dark.png.
+"""Takes the pictures of the main pages: the live map in both themes for the README, the others in the light one.
 
-Law: what is shown is a running cluster, as it is at that moment; nothing is staged here. Both pictures are taken by one
+Law: what is shown is a running cluster, as it is at that moment; nothing is staged here. All pictures are taken by one
 sign-in, so that a one-time link is enough.
 
     .venv/bin/python docs/screenshots.py "$(./sworm signin)"
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -27,34 +28,55 @@ LIMIT = 200_000
 SETTLE = 1_500
 
 
-def picture(page: Page, theme: str) -> Path:
-    """Take one picture of the map in a theme; raises when it is larger than it may be."""
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    page.wait_for_selector("#badge[data-state='live']")
-    page.wait_for_selector(".block")
+#: Page -> (its address, what must be there before the picture is taken). `{process}` is the first one in the table.
+PAGES = {
+    "processes": ("/processes", "tbody tr"),
+    "process": ("{process}", ".life > li"),
+    "events": ("/events", "tbody tr"),
+    "replicas": ("/replicas", ".replica-block"),
+}
+
+
+def save(page: Page, name: str) -> Path:
+    """Take one picture; raises when it is larger than it may be."""
     page.wait_for_timeout(SETTLE)
-    path = FOLDER / f"map-{theme}.png"
+    path = FOLDER / f"{name}.png"
     page.screenshot(path=path)
     if path.stat().st_size > LIMIT:
         raise SystemExit(f"{path} has {path.stat().st_size} bytes; at most {LIMIT} are wanted")
     return path
 
 
+def pictures(page: Page, link: str, opened: str) -> Iterator[Path]:
+    """The map in both themes, then the other pages."""
+    page.goto(link)
+    if opened:
+        page.goto(urljoin(link, f"/?{opened}"))
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        page.wait_for_selector("#badge[data-state='live']")
+        page.wait_for_selector(".block")
+        yield save(page, f"map-{theme}")
+    process = ""
+    for name, (path, there) in PAGES.items():
+        page.goto(urljoin(link, path.format(process=process)))
+        page.wait_for_selector(there)
+        if name == "processes":
+            process = page.locator("tbody th a").first.get_attribute("href") or ""
+        yield save(page, name)
+
+
 def main(arguments: list[str]) -> None:
-    """Sign in by the link and take both pictures."""
-    parser = argparse.ArgumentParser(description="Take the pictures of the live map for the README.")
+    """Sign in by the link and take every picture."""
+    parser = argparse.ArgumentParser(description="Take the pictures of the main pages.")
     parser.add_argument("link", help="a one-time sign-in link, as ./sworm signin prints it")
     parser.add_argument("--open", default="", help="what to open on the map, as p=counters/counter-7 or n=n1")
     options = parser.parse_args(arguments)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        page = browser.new_page(viewport=SIZE)
-        page.goto(options.link)
-        if options.open:
-            page.goto(urljoin(options.link, f"/?{options.open}"))
-        for theme in ("light", "dark"):
-            sys.stdout.write(f"{picture(page, theme)}\n")
+        for path in pictures(browser.new_page(viewport=SIZE), options.link, options.open):
+            sys.stdout.write(f"{path}\n")
         browser.close()
 
 

@@ -8,11 +8,20 @@ import { copyButton, h } from "./dom.js";
 import { Table } from "./table.js";
 import { clock, exact, moment } from "./words.js";
 
+/** What was before and after, and whatever else the row tells. */
 function detail(item) {
-  const known = Object.entries(item.detail ?? {}).filter(([, value]) => value !== null && value !== "");
-  if (known.length === 0) return "";
-  const text = known.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
-  return text.length < 4 && text.join().length < 120 ? h("span.mono", {}, text.join(", ")) : h("details", {}, h("summary", {}, `${known.length} values`), h("pre", { tabindex: 0, role: "group", "aria-label": "Detail" }, JSON.stringify(item.detail, null, 2)));
+  const known = { before: item.before, after: item.after, ...item.detail };
+  const told = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "" && !isEmpty(value));
+  if (told.length === 0) return "";
+  const text = told.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  if (text.length < 120) return h("span.mono", {}, text);
+  return h("details", {}, h("summary", {}, told.map(([name]) => name).join(", ")), h("pre", { tabindex: 0, role: "group", "aria-label": "Detail" }, JSON.stringify(Object.fromEntries(told), null, 2)));
+}
+
+const isEmpty = (value) => typeof value === "object" && Object.keys(value).length === 0;
+
+function operation(item) {
+  return item.operation ? h("a.mono", { href: `/operations/${item.operation}`, title: item.operation }, item.operation.slice(0, 8)) : "";
 }
 
 function empty() {
@@ -25,14 +34,22 @@ new Table(document.getElementById("list"), {
   words: ["change", "changes"],
   key: (item) => String(item.id),
   empty,
-  filters: [{ name: "actor", label: "Who, as user:name", kind: "text" }],
+  filters: [
+    { name: "q", label: "Search", kind: "search", placeholder: "target, reason or who" },
+    { name: "actor", label: "Who, as user:name", kind: "text" },
+    { name: "action", label: "Did, as node.drain", kind: "text" },
+    { name: "sworm", label: "Sworm", kind: "text" },
+    { name: "door", label: "By way of", kind: "text" },
+  ],
   columns: [
     { head: "When", make: (item) => time(item.at) },
     { head: "At", make: (item) => h("span.mono", { title: exact(moment(item.at)) }, clock(moment(item.at))) },
     { head: "Who", make: (item) => mono(item.actor) },
+    { head: "By way of", make: (item) => [item.door, item.address].filter(Boolean).join(", from "), rare: true },
     { head: "Did", make: (item) => mono(item.action), rowHead: true },
     { head: "To", make: (item) => mono(item.target), kind: "name" },
     { head: "Why", make: (item) => item.reason, kind: "wide" },
+    { head: "Operation", make: operation },
     { head: "Detail", make: detail, kind: "wide" },
   ],
 });

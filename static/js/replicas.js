@@ -92,7 +92,7 @@ function matrix(rows) {
   const most = new Map(origins.map((origin) => [origin, Math.max(...rows.map((row) => row.versions[origin] ?? 0))]));
   const old = new Set(current(rows).old);
   const head = ["Node", "Entries", "Digest", "Observed"].map((word) => h(word === "Entries" ? "th.number" : "th", { scope: "col" }, word));
-  const heads = origins.map((origin) => h("th.number", { scope: "col", title: origin }, h("span.visually-hidden", {}, "Version of "), h("span.mono", {}, short(origin, origins))));
+  const heads = origins.map((origin) => h("th.number", { scope: "col", title: origin }, h("span.origin-of", {}, "version of "), h("span.mono", {}, short(origin, origins))));
   const body = rows.map((row) =>
     h(old.has(row) ? "tr.old" : "tr", {}, h("th", { scope: "row" }, nodeLink(row.node), old.has(row) ? h("span.faint", {}, " not observed since") : ""), h("td.number", {}, number(row.size)), h("td", {}, h("span.mono", { title: row.digest }, row.digest.slice(0, 12) || "not known")), h("td", {}, time(row.observed_at)), origins.map((origin) => version(row.versions[origin], most.get(origin)))),
   );

@@ -106,6 +106,39 @@ def test_a_gap_on_the_way_to_the_browser_is_noticed_and_cured(visit: Visit, stag
     expect(page.locator("#badge")).to_have_attribute("data-state", "live")
 
 
+def test_a_slow_stream_shows_the_latest_and_says_nothing_untrue(visit: Visit, stage: Stage, page: Page) -> None:
+    held: list[str] = []
+    slow: list[WebSocketRoute] = []
+
+    def through(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+        slow.append(route)
+        route.on_message(server.send)
+
+        def back(text: str | bytes) -> None:
+            if json.loads(text)["type"] == "diff":
+                held.append(str(text))
+            else:
+                route.send(text)
+
+        server.on_message(back)
+
+    page.route_web_socket(re.compile("/ws/map"), through)
+    stage.fill({"n1": ["a"]})
+    visit()
+    wait_for_cells(page, "n1", 1)
+    for node in ("n2", "n3", "n1", "n2"):
+        stage.put("a", node)
+    page.wait_for_timeout(500)
+    assert held
+    for text in held:
+        slow[-1].send(text)
+    wait_for_cells(page, "n2", 1)
+    wait_for_cells(page, "n1", 0)
+    wait_for_cells(page, "n3", 0)
+    expect(page.locator("#badge")).to_have_attribute("data-state", "live")
+
+
 def test_without_heartbeats_the_whole_map_says_that_it_is_stale(visit: Visit, stage: Stage, page: Page) -> None:
     def mute(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
