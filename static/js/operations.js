@@ -27,6 +27,7 @@ function empty() {
 function target({ target: of, kind }) {
   const cut = of.indexOf("/");
   if (kind === "drain") return h("a.mono", { href: `/?${new URLSearchParams({ n: of })}` }, of);
+  if (!of) return "";
   return cut < 0 ? h("a.mono", { href: `/processes?${new URLSearchParams({ sworm: of })}` }, of) : processLink(of.slice(0, cut), of.slice(cut + 1));
 }
 
