@@ -65,6 +65,7 @@ class ProcessRow(msgspec.Struct, frozen=True):
     meta: str
     restarts: int
     started_at: int  #: ms since 1970
+    of: str = ""  #: the own name of its process, where this is a further one
 
 
 class NodeRow(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ def process_row(sworm: str, name: str, found: Located, groups: tuple[str, ...] =
         meta=json_text(_unpacked(spec.meta, {})) if spec and spec.meta else "{}",
         restarts=min(entry.restarts, _LAST_INT),
         started_at=max(0, min(entry.started_at, _LAST_MS)),
+        of=entry.of,
     )
 
 

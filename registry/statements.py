@@ -52,29 +52,29 @@ WRITTEN = "SELECT before, last FROM taken"
 
 PROCESS_COLUMNS = (
     "sworm", "name", "pid", "node", "epoch", "state", "target", "args", "kwargs", "isolation", "groups", "meta",
-    "restarts", "started_at",
+    "restarts", "started_at", "of",
 )  # fmt: skip
 
 LOAD_PROCESSES = """
     SELECT sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta, restarts,
-           round(extract(epoch FROM started_at) * 1000)::bigint
+           round(extract(epoch FROM started_at) * 1000)::bigint, "of"
     FROM registry_process
 """
 
 UPSERT_PROCESSES = """
     upserted AS (
     INSERT INTO registry_process (sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta,
-                                  restarts, started_at, revision)
+                                  restarts, started_at, "of", revision)
     SELECT sworm, name, pid, node, epoch, state, target, args::jsonb, kwargs::jsonb, isolation, groups, meta::jsonb,
-           restarts, to_timestamp(started_at / 1000.0), taken.before + 1
+           restarts, to_timestamp(started_at / 1000.0), "of", taken.before + 1
     FROM taken, json_to_recordset(%s::json) AS row (
         sworm text, name text, pid text, node text, epoch bigint, state text, target text, args text, kwargs text,
-        isolation text, groups jsonb, meta text, restarts int, started_at bigint)
+        isolation text, groups jsonb, meta text, restarts int, started_at bigint, "of" text)
     ON CONFLICT (sworm, name) DO UPDATE SET
         pid = excluded.pid, node = excluded.node, epoch = excluded.epoch, state = excluded.state,
         target = excluded.target, args = excluded.args, kwargs = excluded.kwargs, isolation = excluded.isolation,
         groups = excluded.groups, meta = excluded.meta, restarts = excluded.restarts,
-        started_at = excluded.started_at, revision = excluded.revision
+        started_at = excluded.started_at, "of" = excluded."of", revision = excluded.revision
     RETURNING *),
     changed AS (
     INSERT INTO registry_change (revision, at, sworm, name, row)

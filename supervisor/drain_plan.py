@@ -34,7 +34,7 @@ def moves(name: str) -> list[dict[str, Any]]:
     """What a drain of this node would move; a problem when there is no such node."""
     node = commands.node_named(name)
     others = list(Node.objects.filter(forgotten=False, status="alive", cordoned=False).exclude(name=name))
-    mine = Process.objects.filter(node=name, pid__startswith=origin_of(name, node.incarnation) + ".").exclude(target="")
+    mine = Process.own().filter(node=name, pid__startswith=origin_of(name, node.incarnation) + ".")
     rows = mine.order_by("sworm", "name").values_list("sworm", "name")
     takers = {sworm: _takers(sworm, others) for sworm in {sworm for sworm, _ in rows}}
     load = {other.name: Candidate(other.name, other.labels, other.capacity, other.processes) for other in others}

@@ -82,10 +82,10 @@ def plan_many(sworm: str, source: str | None, to: str | None, names: Sequence[st
         raise refused("to", problem)
     if to is not None and to == source:
         raise refused("to", f"is {source}, where they run already")
-    rows = Process.objects.filter(sworm=sworm).order_by("name")
     if names is None:
-        found = list(rows.filter(node=source).exclude(target=""))  # a further name follows its process
+        found = list(Process.own().filter(sworm=sworm, node=source).order_by("name"))
     else:
+        rows = Process.objects.filter(sworm=sworm).order_by("name")
         found = list(rows.filter(name__in=[name for name in names if "\x00" not in name]))
         _refuse_unknown(sworm, names, found)
         _refuse_elsewhere(source, found)

@@ -31,7 +31,7 @@ PLANNED = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
 
 def plan(row: Sworm, limits: Limits) -> list[rebalance.Move]:
     """The moves that bring a sworm to where its strategy wants it; without a target: wherever that says then."""
-    own = Process.objects.filter(sworm=row.name, state="running").exclude(target="")
+    own = Process.own().filter(sworm=row.name, state="running")
     placed = [Placed(row.name, *values, values[2] / 1e6) for values in own.values_list("name", "node", "epoch")]
     candidates, now = _candidates(row), time.time()
     if row.distribution_strategy in PLANNED:

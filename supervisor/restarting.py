@@ -39,7 +39,7 @@ def begin(row: Sworm, width: int, per_minute: float, who: str, reason: str) -> O
 
 
 def _rows(row: Sworm) -> list[tuple[str, str]]:
-    own = Process.objects.filter(sworm=row.name).exclude(target="")
+    own = Process.own().filter(sworm=row.name)
     return list(own.order_by("name").values_list("name", "node"))
 
 

@@ -63,6 +63,9 @@ class Process(models.Model):
     meta = models.JSONField(default=dict)
     restarts = models.IntegerField(default=0)
     started_at = models.DateTimeField()
+    of = models.TextField(
+        blank=True, default="", db_collation="C", help_text="The own name of its process, where this is a further one."
+    )
     revision = models.BigIntegerField(db_index=True)
 
     class Meta:
@@ -82,6 +85,11 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sworm}/{self.name}"
+
+    @classmethod
+    def own(cls) -> models.QuerySet[Process]:
+        """Each process once, by its own name: further names, and those of another sworm's process, go along with it."""
+        return cls.objects.filter(of="").exclude(target="")
 
 
 class Membership(models.Model):

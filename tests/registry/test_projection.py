@@ -141,6 +141,7 @@ def test_a_further_name_shows_what_runs_under_the_own_one_and_the_own_one_the_gr
     assert rows["a"].target == rows["b"].target == "examples.counters:Counter"
     assert (rows["a"].groups, rows["b"].groups) == (("g", "h"), ())
     assert rows["a"].pid == rows["b"].pid
+    assert (rows["a"].of, rows["b"].of) == ("", "a")
     assert batch.joined == {("s", "g", "n1.1.1"): "a", ("s", "h", "n1.1.1"): "a"}
 
 

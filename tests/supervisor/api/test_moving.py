@@ -45,6 +45,11 @@ def rows(rooms: str, agent: Agent) -> list[str]:
     return NAMES
 
 
+def add_alias() -> None:
+    """A further name of r0, as the observer shows it: what runs under the own name runs under this one."""
+    add_process("rooms", "alias", pid=Process.objects.get(name="r0").pid, of="r0")
+
+
 def places() -> Counter[str]:
     return Counter(Process.objects.values_list("node", flat=True))
 
@@ -190,13 +195,13 @@ def test_a_target_that_goes_ends_what_is_left(
 
 
 def test_a_rolling_restart_goes_one_by_one(ask: Asking, rows: list[str], agent: Agent, driver: Driver) -> None:
-    add_process("rooms", "alias", target="", pid=Process.objects.get(name="r0").pid)
+    add_alias()
     answer = ask.post(RESTART, {"reason": "new code"})
     assert (answer.status, answer.body["kind"], answer.body["progress"]["total"]) == (202, "restart", 6)
     assert ask.post(RESTART).code == "in_progress"
     found = driver.ended(answer.body["id"])
     assert found["state"] == "succeeded"
-    assert set(Process.objects.exclude(target="").values_list("epoch", flat=True)) == {2}
+    assert set(Process.own().values_list("epoch", flat=True)) == {2}
     assert [command["name"] for command in agent.seen] == NAMES
     steps = [step for step in found["steps"] if "name" in step]
     assert all(one["at"] <= other["at"] for one, other in pairwise(steps))
@@ -223,6 +228,17 @@ def test_a_rebalance_is_planned_with_reasons_then_carried_out(
     assert found["state"] == "succeeded"
     assert {step["why"] for step in found["steps"] if "name" in step} == {move.why for move in planned}
     assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
+
+
+def test_a_further_name_has_no_turn_of_its_own(ask: Asking, rows: list[str]) -> None:
+    before = ask.post(REBALANCE, {"dry_run": True}).body["moves"]
+    add_alias()
+    Process.objects.filter(name="alias").update(node="n3")  # whatever its own hash may want, it goes along with r0
+    assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == before
+    Process.objects.filter(name="alias").update(node="n1")
+    for path, body in ((MIGRATE, {"from": "n1"}), (RESTART, {}), ("/nodes/n1/drain", {})):
+        moves = ask.post(path, {**body, "dry_run": True}).body["moves"]
+        assert [move["name"] for move in moves] == NAMES, path
 
 
 def test_what_moved_lately_stays(ask: Asking, rows: list[str]) -> None:
