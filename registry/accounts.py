@@ -10,20 +10,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from registry.admin import ByScope, LinesField, principal_of
+from registry.admin import ByScope, HandsOut, LinesField, principal_of
 from registry.audit import audit
-from registry.auth import Principal
+from registry.auth import Principal, grants_of, whole
 from registry.core.ids import SLUG
 from registry.models import RoleReach
-from registry.scopes import PERMISSIONS, ROLES, SCOPES, TOKEN_ADMIN, Reach
+from registry.scopes import PERMISSIONS, ROLES, SCOPES, TOKEN_ADMIN
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -52,12 +54,7 @@ def told(group: Group) -> dict[str, Any]:
 
 def covers(principal: Principal, role: dict[str, Any]) -> bool:
     """Whether somebody has everything that a role gives, so that they may hand it out."""
-    wanted: Reach = frozenset(role["sworms"]) or None
-    for scope in role["scopes"]:
-        reach = principal.reach(scope)
-        if reach is not None and (wanted is None or not wanted <= reach):
-            return False
-    return True
+    return principal.covers(whole(role["scopes"], role["sworms"]))
 
 
 class Accounts(ByScope):
@@ -102,6 +99,13 @@ class AccountAdmin(Accounts, UserAdmin):  # type: ignore[type-arg]
         """Only a superuser makes one."""
         fixed = tuple(super().get_readonly_fields(request, obj))
         return fixed if getattr(request.user, "is_superuser", False) else (*fixed, "is_superuser")
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Whose password one sets, as that one may sign in: nobody sets that of somebody who may do more."""
+        user = self.get_object(request, unquote(id))
+        if user is not None and not principal_of(request).covers(grants_of(user)):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Roles that the user could not hand out are not offered; a form that names one all the same is refused."""
@@ -173,7 +177,7 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class RoleAdmin(Accounts):
+class RoleAdmin(HandsOut, Accounts):
     """Roles."""
 
     form = RoleForm
@@ -197,20 +201,6 @@ class RoleAdmin(Accounts):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """The three that come with Sworm stay."""
         return self.has_change_permission(request, obj) and (obj is None or obj.name not in ROLES)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """A form that knows who fills it in."""
-        who = principal_of(request)
-
-        class Checked(super().get_form(request, obj, change, **kwargs)):  # type: ignore[misc]
-            def clean(self) -> dict[str, Any]:
-                cleaned: dict[str, Any] = super().clean() or {}
-                wanted = {"scopes": cleaned.get("scopes", []), "sworms": cleaned.get("sworms", [])}
-                if not covers(who, wanted):
-                    self.add_error("scopes", "nobody hands out more than they have themselves")
-                return cleaned
-
-        return Checked
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
         """Save the role with its permissions and its reach."""

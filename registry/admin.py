@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from registry.audit import audit
-from registry.auth import Principal, issue_token, principal_of_user, told
+from registry.auth import Principal, issue_token, principal_of_user, told, whole
 from registry.core.ids import SLUG
 from registry.models import ApiToken, AuditEntry, Event, Membership, Node, ObserverTerm, Process, ReplicaSnapshot
 from registry.scopes import READ, SCOPES, TOKEN_ADMIN
@@ -29,18 +29,27 @@ def principal_of(request: HttpRequest) -> Principal:
 
 
 class ByScope(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rights by scope: one to look, one to change (None: nobody)."""
+    """Rights by scope: one to look, one to change (None: nobody), on the sworms that the scope reaches."""
 
     view_scope: ClassVar[str] = READ
     change_scope: ClassVar[str | None] = None
+    of_sworm: ClassVar[str | None] = None  #: the field that names a row's sworm; None: rows are of the whole cluster
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows that the user may see."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        reach = principal_of(request).reach(self.view_scope)
+        if reach is None or self.of_sworm is None:
+            return rows
+        return rows.filter(**{f"{self.of_sworm}__in": reach})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether it is in the index."""
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Row = None) -> bool:
-        """Whether the user may look."""
-        return principal_of(request).may(self.view_scope)
+        """Whether the user may look. Nodes are everybody's to see, as over REST."""
+        return self._may(request, self.view_scope, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Whether the user may add."""
@@ -48,14 +57,39 @@ class ByScope(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_change_permission(self, request: HttpRequest, obj: Row = None) -> bool:
         """Whether the user may change."""
-        return self._may_change(request)
+        return self._may_change(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Row = None) -> bool:
         """Whether the user may delete."""
-        return self._may_change(request)
+        return self._may_change(request, obj)
 
-    def _may_change(self, request: HttpRequest) -> bool:
-        return self.change_scope is not None and principal_of(request).may(self.change_scope)
+    def _may_change(self, request: HttpRequest, obj: Row = None) -> bool:
+        return self.change_scope is not None and self._may(request, self.change_scope, obj)
+
+    def _may(self, request: HttpRequest, scope: str, obj: Row) -> bool:
+        who = principal_of(request)
+        if not who.may(scope) or who.reach(scope) is None:
+            return who.may(scope)
+        if self.of_sworm is None:
+            return scope == READ
+        return obj is None or who.may_touch(getattr(obj, self.of_sworm), scope)
+
+
+class HandsOut(ByScope):
+    """Rows that give rights: their form has `scopes` and `sworms`."""
+
+    def get_form(self, request: HttpRequest, obj: Row = None, change: bool = False, **kwargs: Any) -> Any:
+        """A form that knows who fills it in."""
+        who = principal_of(request)
+
+        class Checked(super().get_form(request, obj, change, **kwargs)):  # type: ignore[misc]
+            def clean(self) -> dict[str, Any]:
+                cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+                if not who.covers(whole(cleaned.get("scopes", []), cleaned.get("sworms", []))):
+                    self.add_error("scopes", "nobody hands out more than they have themselves")
+                return cleaned
+
+        return Checked
 
 
 @admin.register(Node)
@@ -71,6 +105,7 @@ class NodeAdmin(ByScope):
 class ProcessAdmin(ByScope):
     """Processes, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("sworm", "name", "node", "state", "epoch", "restarts", "target", "started_at")
     list_filter = ("state", "sworm", "node")
     search_fields = ("name", "target", "pid")
@@ -81,6 +116,7 @@ class ProcessAdmin(ByScope):
 class MembershipAdmin(ByScope):
     """Members of groups, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("sworm", "group", "name", "pid")
     list_filter = ("sworm",)
     search_fields = ("group", "name")
@@ -90,6 +126,7 @@ class MembershipAdmin(ByScope):
 class EventAdmin(ByScope):
     """The history, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("at", "kind", "sworm", "name", "node", "epoch", "detail")
     list_filter = ("kind",)
     search_fields = ("name", "node", "detail")
@@ -101,6 +138,7 @@ class EventAdmin(ByScope):
 class ReplicaSnapshotAdmin(ByScope):
     """Replicas, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("observed_at", "node", "sworm", "size", "behind", "digest")
     list_filter = ("node", "sworm")
     ordering = ("-observed_at",)
@@ -119,6 +157,7 @@ class ObserverTermAdmin(ByScope):
 class AuditEntryAdmin(ByScope):
     """The audit, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("at", "actor", "door", "address", "action", "target", "reason")
     list_filter = ("door", "action")
     search_fields = ("actor", "target", "reason", "operation")
@@ -173,7 +212,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ByScope):
+class ApiTokenAdmin(HandsOut):
     """Tokens: made here and shown once, never changed, revoked by an action."""
 
     view_scope = TOKEN_ADMIN

@@ -83,6 +83,14 @@ class Principal:
         reach = self.reach(scope)
         return scope in self.grants and (reach is None or sworm in reach)
 
+    def covers(self, grants: Mapping[str, Reach]) -> bool:
+        """Whether it has all of this itself, so that it may hand it out."""
+        for scope, wanted in grants.items():
+            reach = self.reach(scope)
+            if reach is not None and (wanted is None or not wanted <= reach):
+                return False
+        return True
+
 
 def whole(granted: Iterable[str], sworms: Iterable[str] = ()) -> dict[str, Reach]:
     """The same reach for each of these scopes; no sworms: all."""
@@ -172,13 +180,17 @@ def principal_of_user(user: AbstractBaseUser | AnonymousUser) -> Principal | Non
     """
     if not isinstance(user, User) or not user.is_active:
         return None
-    actor, key = f"user:{user.get_username()}", f"user#{user.pk}"
+    return Principal(f"user:{user.get_username()}", grants_of(user), f"user#{user.pk}")
+
+
+def grants_of(user: User) -> dict[str, Reach]:
+    """What an account may do while it is switched on."""
     if user.is_superuser:
-        return Principal(actor, whole(scopes.ALL), key)
+        return whole(scopes.ALL)
     with connection.cursor() as cursor:
         cursor.execute(_GRANTS, {"user": user.pk, "names": [*scopes.PERMISSIONS]})
         held = [(scopes.PERMISSIONS[name], frozenset(json.loads(sworms)) or None) for name, sworms in cursor.fetchall()]
-    return Principal(actor, scopes.together(held), key)
+    return scopes.together(held)
 
 
 def owner() -> User:

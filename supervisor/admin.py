@@ -127,6 +127,7 @@ class SwormAdmin(ByScope):
     """Definitions."""
 
     change_scope = CONFIG_WRITE
+    of_sworm = "name"
     form = SwormForm
     list_display = ("name", "revision", "restart", "handoff", "isolation", "running", "behind", "drift", "updated_at")
     search_fields = ("name",)
@@ -134,7 +135,7 @@ class SwormAdmin(ByScope):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sworm]:
         """Those in force."""
-        return definitions.live().order_by("name")
+        return super().get_queryset(request).filter(deleted=False).order_by("name")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sworm | None = None) -> tuple[str, ...]:
         """A sworm cannot be renamed; what its nodes run and its code says is shown."""
@@ -223,6 +224,8 @@ class SwormAdmin(ByScope):
             expected = form.cleaned_data.get("expected")
             row = definitions.change(obj.name, form.given(), expected, principal_of(request), reason)
         else:
+            if not self.has_change_permission(request, obj):
+                raise Problem("forbidden", f"the scope {CONFIG_WRITE} is bound to other sworms than {obj.name!r} here")
             row = definitions.create(obj.name, form.given(), principal_of(request), reason)
         obj.revision = row.revision
         self._advise(request, form.advice)
@@ -243,7 +246,8 @@ class SwormAdmin(ByScope):
         rows = list(objs)
         running = [(row.name, self.running(row)) for row in rows]
         protected = [f"{name}: {count} processes run; stop them first" for name, count in running if count]
-        return [str(row) for row in rows], {"definitions": len(rows)}, set(), protected
+        refused = {row.name for row in rows if not self.has_delete_permission(request, row)}
+        return [str(row) for row in rows], {"definitions": len(rows)}, refused, protected
 
     def _told(self, request: HttpRequest, view: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -257,6 +261,7 @@ class SwormAdmin(ByScope):
 class SwormRevisionAdmin(ByScope):
     """Revisions of definitions, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("sworm", "revision", "at", "actor", "reason", "deleted")
     list_filter = ("sworm",)
     search_fields = ("sworm", "actor", "reason")
@@ -266,6 +271,7 @@ class SwormRevisionAdmin(ByScope):
 class OperationAdmin(ByScope):
     """Operations, to look at."""
 
+    of_sworm = "sworm"
     list_display = ("created_at", "kind", "target", "state", "done", "total", "requested_by", "ended_at")
     list_filter = ("state", "kind")
     search_fields = ("sworm", "name", "node")

@@ -11,7 +11,12 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.apps import ensure_roles
-from registry.models import AuditEntry, RoleReach
+from registry.auth import Principal
+from registry.models import ApiToken, AuditEntry, Process, RoleReach
+from registry.scopes import ALL
+from supervisor import definitions
+from tests.supervisor.agents import add_process
+from tests.supervisor.test_admin import FORM
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +169,58 @@ def test_nobody_hands_out_more_than_they_have() -> None:
     assert not other.groups.exists()
     assert change(client, other, groups=[limited.pk]).status_code == 302
     assert other.groups.get() == limited
+    token = {"name": "mine", "scopes": ["read", "config:write"], "sworms": ""}
+    answer = client.post("/admin/registry/apitoken/add/", token)
+    assert b"nobody hands out more" in answer.content
+    assert not ApiToken.objects.exists()
+    assert client.post("/admin/registry/apitoken/add/", {**token, "scopes": ["read"]}).status_code == 302
+    assert ApiToken.objects.get().scopes == ["read"]
+
+
+def test_nobody_sets_the_password_of_somebody_who_may_do_more() -> None:
+    client = signed_in("tom", "read", "token:admin")
+    signed_in("ann", "read", "config:write")
+    signed_in("bob", "read")
+    for name, status in (("ann", 403), ("bob", 302)):
+        user = User.objects.get(username=name)
+        fields = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+        assert client.post(f"/admin/auth/user/{user.pk}/password/", fields).status_code == status
+        user.refresh_from_db()
+        assert user.check_password(PASSWORD) == (status == 302)
+
+
+def signed_in(name: str, *scopes: str, sworms: tuple[str, ...] = ()) -> Client:
+    """An account with a role of its own."""
+    ensure_roles()
+    group = Group.objects.create(name=f"role of {name}")
+    codenames = [scope.replace(":", "_") for scope in scopes]
+    group.permissions.set(Group.objects.get(name="admin").permissions.filter(codename__in=codenames))
+    RoleReach.objects.create(group=group, sworms=[*sworms])
+    user = User.objects.create_user(name)
+    user.groups.add(group)
+    client = Client()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def test_a_role_that_is_bound_to_sworms_is_bound_in_the_admin_too() -> None:
+    client = signed_in("ann", *ALL, sworms=("rooms",))
+    for name in ("rooms", "games"):
+        definitions.create(name, {}, Principal("cli", {}), "")
+        add_process(name, f"in-{name}")
+    for model in ("registry/process", "registry/sworm", "registry/swormrevision", "registry/auditentry"):
+        text = client.get(f"/admin/{model}/").content.decode()
+        assert ("rooms" in text, "games" in text) == (True, False), model
+    assert client.get("/admin/registry/node/").status_code == 200
+    for model in ("auth/user", "auth/group", "registry/apitoken"):
+        assert client.get(f"/admin/{model}/").status_code == 403, model
+    assert client.get("/admin/registry/sworm/rooms/change/").status_code == 200
+    for path in ("games/change/", "games/delete/", "games/history/"):
+        assert client.get(f"/admin/registry/sworm/{path}").status_code in (302, 403), path
+    client.post("/admin/registry/sworm/add/", {**FORM, "name": "chess"})
+    client.post("/admin/registry/sworm/", {"action": "delete_selected", "_selected_action": "games", "post": "yes"})
+    assert sorted(definitions.live().values_list("name", flat=True)) == ["games", "rooms"]
+    Process.objects.all().delete()
+    client.post("/admin/registry/sworm/", {"action": "delete_selected", "_selected_action": "games", "post": "yes"})
+    client.post("/admin/registry/sworm/", {"action": "delete_selected", "_selected_action": "rooms", "post": "yes"})
+    assert [*definitions.live().values_list("name", flat=True)] == ["games"]
