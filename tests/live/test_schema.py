@@ -81,7 +81,7 @@ def led(case: Case, spare: int) -> None:
 
 @schema.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[*HealthCheck],
