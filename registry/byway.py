@@ -109,7 +109,7 @@ class Byway:
         self.outbox: deque[Any] = deque()  #: effects of steps made here, in order; under the runner's lock
         self._path = path
         self._home = home
-        self._pushes: deque[Send] = deque()  #: those that wait for company
+        self._pushes: deque[Send] = deque()  #: those that wait for company; changed under the runner's lock
         self._posted = False  #: the loop was told of what is in the outbox, or of a tick
         self._turns = self._turns_seen = 0  #: made here, and when the mesh's loop looked last
         self._company: asyncio.TimerHandle | None = None  #: after which the pushes leave
@@ -148,7 +148,9 @@ class Byway:
             self.outbox.clear()
         rest = take(effects, path)
         pushes = [effect for effect in rest if is_push(effect)]
-        self._pushes.extend(pushes)
+        if pushes:
+            with home.lock:  # the mesh's loop takes what lies here in two moves
+                self._pushes.extend(pushes)
         if len(rest) > len(pushes):
             home.bring_home(effect for effect in rest if not is_push(effect))
         self._see_to_tick()

@@ -14,9 +14,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import redis
 from django.conf import settings
@@ -55,6 +55,32 @@ class Runner(Protocol):
         """Do what is to be done now; `row` is the operation as stored. False: it is not ours any more."""
 
 
+class Senders(ThreadPoolExecutor):
+    """The threads that wait for agents' answers. Once closed they take nothing, and whoever takes the term over sends
+    it: what is stored as asked and was not sent is asked again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(THREADS, thread_name_prefix="operation")
+        self._closed = False
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As any executor; cancelled when it is closed."""
+        try:
+            return super().submit(function, *args, **kwargs)
+        except RuntimeError:
+            if not self._closed:
+                raise
+            unsent: Future[Any] = Future()
+            unsent.cancel()
+            return unsent
+
+    def close(self) -> None:
+        """Send no more, and wait for nobody."""
+        self._closed = True
+        self.shutdown(wait=False, cancel_futures=True)
+
+
 class Engine:
     """All operations. `term` gives the term while this process's observer writes; `note` takes events."""
 
@@ -63,7 +89,7 @@ class Engine:
         self._note = note
         self._under: Term | None = None
         self._runners: dict[uuid.UUID, Runner] = {}
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="operation")
+        self._pool = Senders()
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._threads = [
@@ -87,7 +113,7 @@ class Engine:
 
     def stop_asking(self) -> None:
         """Send no more of what waits to be sent; it is sent by whoever takes over."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
     def wake(self) -> None:
         """Look at all operations soon."""

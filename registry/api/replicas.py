@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Q, QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -43,8 +43,8 @@ def visible(principal: Principal) -> QuerySet[ReplicaSnapshot]:
 
 def newest(rows: QuerySet[ReplicaSnapshot]) -> QuerySet[ReplicaSnapshot]:
     """Of these rows the newest of each (node, sworm)."""
-    same = ReplicaSnapshot.objects.filter(node=OuterRef("node"), sworm=OuterRef("sworm"))
-    return rows.filter(pk=Subquery(same.order_by("-observed_at", "-pk").values("pk")[:1]))
+    latest = ReplicaSnapshot.objects.order_by("node", "sworm", "-observed_at", "-pk").distinct("node", "sworm")
+    return rows.filter(pk__in=latest.values("pk"))
 
 
 def _filtered(rows: QuerySet[ReplicaSnapshot], parameters: dict[str, str]) -> QuerySet[ReplicaSnapshot]:

@@ -2,7 +2,8 @@
 
 Law: a strategy costs nobody anything but an error: whatever it does (raise, loop, leave, eat memory), each question
 ends in one `Chosen`, within `PATIENCE` and the time that its process takes to start. Questions that come while one is
-asked go together in the next. A strategy that failed to start is not tried again before `REST`.
+asked go together in the next. A strategy that failed to start is not tried again before `REST`; one that nobody asks
+for `UNUSED` has no process.
 
     def near(name: str, candidates: list[Candidate]) -> str | None: ...   # a candidate's node; None: none of them
 """
@@ -33,6 +34,8 @@ PATIENCE = 2.0
 START_PATIENCE = 20.0
 #: Seconds until a strategy that could not start is tried again.
 REST = 2.0
+#: Seconds after which a process that nobody asks is ended: its sworm may have another strategy by now.
+UNUSED = 300.0
 #: Questions asked together at most.
 TOGETHER = 200
 
@@ -122,18 +125,33 @@ class _Asked:
 
     def _ask(self) -> None:
         assert self.executor is not None
+        self._cancel()
         self.asked = [self.waiting.popleft() for _ in range(min(TOGETHER, len(self.waiting)))]
         message = [[list(q.names), [list(candidate) for candidate in q.candidates]] for q in self.asked]
         self.timer = self.loop.call_later(PATIENCE, self._late, f"did not answer within {PATIENCE:g} s")
-        self.executor.deliver(_Reply(message, self._answered))
+        executor = self.executor
+        executor.deliver(_Reply(message, lambda value: self._answered(executor, value)))
 
-    def _answered(self, value: Any) -> None:
+    def _answered(self, executor: ProcessExecutor, value: Any) -> None:
+        if executor is not self.executor:
+            return  # given up already, and another one may have been asked since
         self._cancel()
         asked, self.asked = self.asked, []
         for index, question in enumerate(asked):
             self.owner.answer(question, value[index] if isinstance(value, list) else str(value))
-        if self.waiting and self.ready and not self.asked:  # an answer may have brought the next question at once
+        if self.ready and not self.asked:  # an answer may have brought the next question at once
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._cancel()
+        if self.waiting:
             self._ask()
+        else:
+            self.timer = self.loop.call_later(UNUSED, self._unused)
+
+    def _unused(self) -> None:
+        self.owner.known.pop(self.key, None)
+        self._over("was not used")
 
     def _late(self, problem: str) -> None:
         self.timer = None
@@ -177,11 +195,9 @@ class _Asked:
         """See `Host.started`."""
         if executor is not self.executor:
             return
-        self._cancel()
         self.ready = True
         executor.gate.open()
-        if self.waiting:
-            self._ask()
+        self._go_on()
 
     def failed(self, executor: Executor, code: str, detail: str) -> None:
         """See `Host.failed`."""

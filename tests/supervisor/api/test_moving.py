@@ -162,6 +162,17 @@ def test_silence_is_asked_again_and_a_refusal_is_told(
     assert asked == {"r0": 2, "r1": 1, "r2": 1}
 
 
+def test_an_observer_that_ends_in_the_middle_of_a_turn_fails_nothing(
+    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+) -> None:
+    operation = ask.post(MIGRATE, {"from": "n1", "to": "n2"}).body["id"]
+    driver.engine.stop_asking()
+    driver.engine.turn()
+    assert (ask.get(f"/operations/{operation}").body["state"], agent.seen) == ("running", [])
+    driver.restart()
+    assert driver.ended(operation)["state"] == "succeeded"
+
+
 def test_cancelling_half_way_tells_what_moved_and_what_did_not(
     ask: Asking, rows: list[str], agent: Agent, driver: Driver
 ) -> None:

@@ -132,6 +132,15 @@ async def test_one_that_does_not_answer_is_ended_and_begun_anew(
     assert (await asking.ask("sleeps", "quick")).nodes == ("n1",)
 
 
+async def test_one_that_nobody_asks_any_more_has_no_process(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strategist, "UNUSED", 0.05)
+    assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
+    async with asyncio.timeout(60):
+        while asking.strategist.known or asking.strategist.ending:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
+
+
 async def test_the_sworms_own_list_counts_too(asking: Asking) -> None:
     answer = await asking.ask("first_letter", "a", allowed=("chat",))
     assert "is not among those this sworm allows: chat" in answer.problem
