@@ -28,7 +28,7 @@ LIMIT = 200_000
 SETTLE = 1_500
 
 
-#: Page -> (its address, what must be there before the picture is taken). `{process}` is the first one in the table.
+#: Page -> (its address, what must be there before the picture is taken). `{process}` is the one with the most restarts.
 PAGES = {
     "processes": ("/processes", "tbody tr"),
     "process": ("{process}", ".life > li"),
@@ -57,12 +57,11 @@ def pictures(page: Page, link: str, opened: str) -> Iterator[Path]:
         page.wait_for_selector("#badge[data-state='live']")
         page.wait_for_selector(".block")
         yield save(page, f"map-{theme}")
-    process = ""
+    page.goto(urljoin(link, "/processes?sort=restarts&order=desc"))
+    process = page.locator("tbody th a").first.get_attribute("href") or ""
     for name, (path, there) in PAGES.items():
         page.goto(urljoin(link, path.format(process=process)))
         page.wait_for_selector(there)
-        if name == "processes":
-            process = page.locator("tbody th a").first.get_attribute("href") or ""
         yield save(page, name)
 
 
