@@ -1,7 +1,8 @@
 """Completion of the command line in bash and zsh: a script that knows every command, its options and their choices.
 
 Law: the script is made from the parsers' own tables, so it offers what there is and nothing else. Names of sworms,
-nodes and processes are asked of the control plane when somebody presses the key; without one nothing is offered.
+nodes and processes are asked of the control plane when somebody presses the key; without one nothing is offered. A
+shell expands what it is offered, and a process may be called `$(reboot)`: only names that mean themselves are offered.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from swormweb.cli import elsewhere, verbs
 from swormweb.cli.common import Argument
 
 SHELLS = ("bash", "zsh")
+
+#: Characters that mean themselves in both shells, as a bracket expression.
+PLAIN = "A-Za-z0-9_.:@%+=,/-"
 
 #: Options of the commands that are no verbs.
 OWN = {"up": ("--agents", "--port", "--data", "--empty", "--detach"), "down": ("--data", "--now"), "completion": SHELLS}
@@ -24,9 +28,9 @@ _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 _BODY = """_sworm_asked() {{
   case "$1" in
-    node) "$2" nodes --json 2>/dev/null | grep -o '"name": "[^"]*"' | cut -d'"' -f4 ;;
-    sworm) "$2" ps --json 2>/dev/null | grep -o '"sworm": "[^"]*"' | cut -d'"' -f4 | sort -u ;;
-    name) "$2" ps "$3" --json 2>/dev/null | grep -o '"name": "[^"]*"' | cut -d'"' -f4 ;;
+    node) "$2" nodes --json 2>/dev/null | grep -o '"name": "[{plain}]*"' | cut -d'"' -f4 ;;
+    sworm) "$2" ps --json 2>/dev/null | grep -o '"sworm": "[{plain}]*"' | cut -d'"' -f4 | sort -u ;;
+    name) "$2" ps "$3" --json 2>/dev/null | grep -o '"name": "[{plain}]*"' | cut -d'"' -f4 ;;
   esac
 }}
 _sworm() {{
@@ -49,7 +53,7 @@ complete -o default -F _sworm sworm ./sworm
 def script(shell: str) -> str:
     """The script for one of `SHELLS`."""
     names = sorted({*OWN, *elsewhere.COMMANDS, *verbs.VERBS})
-    body = _BODY.format(commands=" ".join(names), values="".join(_values()), options="".join(_options()))
+    body = _BODY.format(plain=PLAIN, commands=" ".join(names), values="".join(_values()), options="".join(_options()))
     return _HEAD.format(shell=shell) + (_ZSH if shell == "zsh" else "") + body
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_names_are_asked_of_the_cluster() -> None:
     assert {"n1", "n2"} <= offered("cordon", "")
     assert offered("whereis", "ro") == {"rooms"}
     assert {"lobby", "hall"} <= offered("whereis", "rooms", "")
+
+
+def test_a_name_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["$(touch ran)", "`touch ran`", "a;touch ran", "*", "~", "plain-1.2:x"]
+    ps = ", ".join(f'{{"sworm": "rooms", "name": "{name}"}}' for name in names)
+    monkeypatch.setattr("tests.swormweb.cli.test_completion.FAKE", f"sworm_fake() {{ echo '[{ps}]'; }}\n")
+    assert "plain-1.2:x" in offered("whereis", "rooms", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)
