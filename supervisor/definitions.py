@@ -137,7 +137,7 @@ def delete(name: str, expected: int | None, who: Principal, reason: str) -> None
         row = _locked(name, expected)
         processes = Process.objects.filter(sworm=name).count()
         if processes:
-            raise Problem("has_processes", f"{name} has {processes} processes; stop them first")
+            raise Problem("has_processes", f"{name} has processes ({processes}); stop them first")
         row.deleted = True
         row.revision += 1
         row.save(force_update=True)

@@ -74,6 +74,16 @@ def _managed(name: str) -> Callable[[Arguments], int]:
     return run
 
 
+def _once(name: str) -> Callable[[Arguments], int]:
+    """A command that asks the database once: a pool would only retry, and log, where one refusal says it."""
+
+    def run(arguments: Arguments) -> int:
+        known = _control_plane(arguments)
+        return _become(parts.manage(name, *arguments), {**known, "SWORM_DATABASE_POOL": "0"})
+
+    return run
+
+
 def _agent(arguments: Arguments) -> int:
     known = environment(_take_data(arguments))
     return _become(parts.manage("agent", *arguments), parts.for_agent(known))
@@ -131,9 +141,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Arguments], int]]] = {
     "agent": ("one node in the foreground", _agent),
     "observer": ("the observer in the foreground", _managed("observer")),
     "web": ("pages and REST in the foreground", _web),
-    "signin": ("print a new one-time sign-in link", _managed("signin")),
-    "createsuperuser": ("make an account, as in any Django project", _managed("createsuperuser")),
-    "token": ("make and revoke tokens of the REST API", _managed("token")),
+    "signin": ("print a new one-time sign-in link", _once("signin")),
+    "createsuperuser": ("make an account, as in any Django project", _once("createsuperuser")),
+    "token": ("make a token of the REST API", _once("token")),
     "simulate": ("the deterministic simulator", _module("supervisor.simulation", "the simulator")),
     "bench": ("the benchmarks", _module("bench", "the benchmarks")),
 }

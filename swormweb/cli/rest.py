@@ -112,9 +112,10 @@ def _parsed(body: bytes) -> Any:
 def _sentence(status: int, told: Any) -> str:
     if not isinstance(told, dict) or "code" not in told:
         return f"the server answered {status}"
+    detail = told.get("detail") or told.get("title")
     fields = "; ".join(f"{error.get('field', '')}: {error.get('detail', '')}" for error in told.get("errors") or [])
-    hint = HINTS.get(told["code"], "")
-    return f"{told.get('detail') or told.get('title')} ({told['code']}){f': {fields}' if fields else ''}{hint}"
+    more = f": {fields}" if fields and fields != detail else ""
+    return f"{detail} ({told['code']}){more}{HINTS.get(told['code'], '')}"
 
 
 def segment(name: str) -> str:

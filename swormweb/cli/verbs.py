@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from swormweb.cli import moving
 from swormweb.cli.common import Options, Verbs, WrongUsage, argument, process_path, show, show_list
@@ -41,7 +42,10 @@ def _json(text: str) -> Any:
 def ps(rest: Rest, options: Options) -> None:
     """Processes of one sworm, or of all."""
     wanted = {name: getattr(options, name) for name in ("node", "state", "q", "group", "sort", "order")}
-    show_list(options, PROCESS, rest.items("/processes", sworm=options.sworm, **wanted))
+    found = list(rest.items("/processes", sworm=options.sworm, **wanted))
+    if options.sworm and not found:
+        rest.ask("GET", f"/sworms/{segment(options.sworm)}")  # one that is not defined is refused, not shown as empty
+    show_list(options, PROCESS, found)
 
 
 def nodes(rest: Rest, options: Options) -> None:
@@ -182,6 +186,8 @@ def _parser(verb: str) -> argparse.ArgumentParser:
 def _rest(options: Options) -> Rest:
     """The control plane that the environment names, else the cluster in the data folder."""
     url, token = os.environ.get("SWORM_URL"), os.environ.get("SWORM_TOKEN")
+    if url:
+        _check_url(url)
     if url and token:
         return Rest(url.rstrip("/"), token)
     try:
@@ -190,7 +196,20 @@ def _rest(options: Options) -> Rest:
         cluster = None
     if cluster is None:
         raise Refused(f"no cluster runs in {options.data}; start one, or set SWORM_URL and SWORM_TOKEN")
-    return Rest(url or cluster["url"], token or cluster["token"])
+    if url and url.rstrip("/") != cluster["url"]:  # a token is shown to nobody but the cluster that it is for
+        raise Refused(f"SWORM_URL is {url}, which is not the cluster in {options.data}; set SWORM_TOKEN too")
+    return Rest(cluster["url"], token or cluster["token"])
+
+
+def _check_url(url: str) -> None:
+    """Refuse a SWORM_URL to which no request can be sent."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Refused(f"SWORM_URL is {url!r}; it must be like http://127.0.0.1:8000")
 
 
 def run(verb: str, arguments: list[str]) -> int:

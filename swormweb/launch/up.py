@@ -90,7 +90,11 @@ class Start:
 
     def _start_database(self) -> None:
         server = self.cluster.postgres
-        if server is None or self.cluster.runs(parts.POSTGRES):
+        if server is None:
+            return
+        if self.cluster.runs(parts.POSTGRES) and server.is_stopping:  # it waits for its clients, who wait for it
+            stop(self.cluster, [parts.POSTGRES], now=False, say=self.say)
+        if self.cluster.runs(parts.POSTGRES):
             return
         self.say("starting postgres")
         server.initialize()

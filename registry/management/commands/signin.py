@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from registry.audit import audit
 from registry.auth import SIGN_IN_FOR, create_sign_in_link, owner
+from registry.management.database import needs_database
 
 
 class Command(BaseCommand):
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--url", default=settings.SWORM_URL, help="where the pages are; default: SWORM_URL")
         parser.add_argument("--json", action="store_true", help="print an object instead of the bare link")
 
+    @needs_database
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it and print it."""
         user = owner()

@@ -16,6 +16,7 @@ from django.utils import timezone
 from registry.audit import audit
 from registry.auth import issue_token, told
 from registry.core.ids import BadName, check_slug
+from registry.management.database import needs_database
 from registry.scopes import ALL, SCOPES
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         create.add_argument("--expires", help="as 30d; default: never")
         create.add_argument("--json", action="store_true", help="print an object instead of the bare token")
 
+    @needs_database
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it and print it."""
         scopes = ALL if EVERY_SCOPE in options["scope"] else frozenset(options["scope"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from registry.auth import consume_sign_in_link, principal_of_token
@@ -57,6 +58,17 @@ def test_a_link_is_printed_and_works() -> None:
     link = run("signin", "--url", "http://here/")
     assert link.startswith("http://here/signin/")
     assert consume_sign_in_link(link.rpartition("/")[2]).is_superuser
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OperationalError("connection refused\n")
+
+    monkeypatch.setattr("registry.management.commands.signin.owner", refuse)
+    monkeypatch.setattr("registry.management.commands.token.issue_token", refuse)
+    for command in (["signin"], ["token", "create", "ci", "--scope", "read"]):
+        with pytest.raises(CommandError, match=r"^PostgreSQL does not answer: connection refused$"):
+            run(*command)
 
 
 def test_a_link_for_somebody_and_json() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swormweb.cli.__main__ import main
 from swormweb.launch import ports
+from swormweb.launch.folder import Folder
 
 from .conftest import Scripted
 
@@ -67,6 +69,40 @@ def test_wrong_fields_are_named(server: Scripted, capsys: pytest.CaptureFixture[
     server.on("POST /api/v1/sworms/rooms/processes", (422, {"code": "invalid", "detail": "refused", "errors": errors}))
     assert main(["register", "rooms", "x", "chat"]) == 1
     assert capsys.readouterr().err == "sworm: refused (invalid): target: has no colon\n"
+
+
+def test_a_field_is_named_once(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    problem = {"code": "invalid", "detail": "to: no node", "errors": [{"field": "to", "detail": "no node"}]}
+    server.on("POST /api/v1/sworms/rooms/processes", (422, problem))
+    assert main(["register", "rooms", "x", "chat"]) == 1
+    assert capsys.readouterr().err == "sworm: to: no node (invalid)\n"
+
+
+def test_ps_of_an_unknown_sworm_is_refused(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    server.on("GET /api/v1/processes?limit=1000&sworm=x", page())
+    server.on("GET /api/v1/sworms/x", (404, {"code": "unknown_sworm", "detail": "no definition is named 'x'"}))
+    assert main(["ps", "x"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err[:40]) == ("", "sworm: no definition is named 'x' (unkno")
+
+
+@pytest.mark.parametrize("url", ["foo", "http://", "ftp://127.0.0.1", "http://127.0.0.1:no", "127.0.0.1:8000"])
+def test_a_bad_url_is_named(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SWORM_URL", url)
+    monkeypatch.setenv("SWORM_TOKEN", "swm_secret")
+    assert main(["nodes"]) == 1
+    assert capsys.readouterr().err == f"sworm: SWORM_URL is {url!r}; it must be like http://127.0.0.1:8000\n"
+
+
+def test_a_token_goes_to_its_own_cluster_only(
+    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Folder.claim(tmp_path / "data")
+    folder.write_cluster({"url": "http://127.0.0.1:1", "token": "swm_everything"})
+    monkeypatch.delenv("SWORM_TOKEN")
+    assert main(["nodes", "--data", str(folder.path)]) == 1
+    assert "set SWORM_TOKEN too" in capsys.readouterr().err
+    assert not server.asked
 
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

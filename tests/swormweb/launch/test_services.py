@@ -43,6 +43,20 @@ def test_a_database_survives_the_death_of_its_server(postgres: Postgres) -> None
     assert second.wait() == 0
 
 
+def test_a_server_that_waits_for_its_clients_is_known_as_stopping(postgres: Postgres) -> None:
+    assert not postgres.is_stopping
+    server = postgres.start_ready()
+    assert not postgres.is_stopping
+    with psycopg.connect(postgres.url) as link:
+        server.terminate()
+        while not postgres.is_stopping:
+            assert server.poll() is None
+        assert link.execute("select 1").fetchone() == (1,)
+    assert not end([Running.of(server.pid)], signal.SIGINT, 10)
+    server.wait()
+    assert not postgres.is_stopping
+
+
 def test_the_process_started_is_the_postmaster_itself(postgres: Postgres) -> None:
     server = postgres.start_ready()
     process = Running.of(server.pid).process()
