@@ -92,12 +92,6 @@ def test_one_seed_is_one_story() -> None:
     assert told(3) == told(3)
 
 
-def test_a_gate_that_does_not_look_at_its_lease_is_found() -> None:
-    found = simulate("--mutant", "lease-not-looked-at", "--first", "100", "--seeds", "200")
-    assert found.returncode == 1, found.stdout
-    assert "quorum-one-answers" in found.stdout
-
-
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_planted_bug_is_found_and_replayed(mutant: str) -> None:
     _, first = rows(PAGE.read_text(encoding="utf-8")).get(mutant, (0, "0"))
