@@ -23,7 +23,7 @@ from supervisor import commands, operations
 from supervisor.client import Asked
 from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Rules, Step
 from supervisor.core.operation import FAILED as STEP_FAILED
-from supervisor.models import CANCELLED, FAILED, OPEN_STATES, SUCCEEDED, Operation
+from supervisor.models import CANCELLED, FAILED, SUCCEEDED, Operation
 from supervisor.operations import Move, Term
 
 KIND = "drain"
@@ -42,14 +42,12 @@ ASK_AGAIN = 1.0
 def begin(name: str, deadline_s: float, requested_by: str, reason: str) -> Operation:
     """Ask for a node to hand everything over and leave."""
     node = commands.node_named(name)
-    if Operation.objects.filter(kind=KIND, node=name, state__in=OPEN_STATES).exists():
-        raise Problem("in_progress", f"{name} is being drained already")
     held = _of(name, node.incarnation).order_by("sworm", "name").values_list("sworm", "name")
     why = f"{name} is being drained"
     params = {"incarnation": node.incarnation, "deadline_s": deadline_s, "deadline": time.time() + deadline_s}
     return operations.begin(
         KIND, [Move(sworm, process, name, "", why) for sworm, process in held], Rules(), requested_by, reason,
-        params=params, node=name,
+        params=params, only=f"{name} is being drained already", node=name,
     )  # fmt: skip
 
 

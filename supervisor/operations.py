@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, QuerySet
 from django.utils import timezone
 
@@ -70,14 +70,20 @@ class Term(NamedTuple):
 
 
 def begin(
-    kind: str, moves: Iterable[Move], rules: Rules, who: str, reason: str, *, params: Mapping[str, Any], **target: str
-) -> Operation:
-    """Store a new operation with its processes, and ring. `target`: `sworm`, `name`, `node`, as far as it has them."""
+    kind: str, moves: Iterable[Move], rules: Rules, who: str, reason: str, *, params: Mapping[str, Any],
+    only: str = "", **target: str,
+) -> Operation:  # fmt: skip
+    """Store a new operation with its processes, and ring. `target`: `sworm`, `name`, `node`, as far as it has them.
+
+    `only`: what to say when one of this kind and target is open already; empty: there may be several.
+    """
     stored = list(moves)
     told = {**params, "rules": asdict(rules), "take_up_by": time.time() + TAKE_UP}
     operation = Operation(kind=kind, params=told, total=len(stored), requested_by=who, reason=reason, **target)
     operation.steps = [note("requested")]
     with transaction.atomic():
+        if only:
+            _refuse_second(kind, target, only)
         operation.save(force_insert=True)
         OperationStep.objects.bulk_create(
             (OperationStep(operation=operation, number=number, **asdict(move)) for number, move in enumerate(stored)),
@@ -85,6 +91,14 @@ def begin(
         )
         transaction.on_commit(ring)
     return operation
+
+
+def _refuse_second(kind: str, target: Mapping[str, str], sentence: str) -> None:
+    """A problem when one is open; whoever asks for the same at this moment waits for the end of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{kind} {sorted(target.items())}"])
+    if Operation.objects.filter(kind=kind, state__in=OPEN_STATES, **target).exists():
+        raise Problem("in_progress", sentence)
 
 
 def cancel(operation: Operation, who: str) -> Operation:

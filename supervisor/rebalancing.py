@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from registry.models import Node, Process, Sworm
-from registry.problems import Problem
 from supervisor import operations
 from supervisor.core import constraints, rebalance
 from supervisor.core.operation import Rules
 from supervisor.core.rebalance import Limits, Placed
 from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, Candidate
-from supervisor.models import OPEN_STATES, Operation
+from supervisor.models import Operation
 from supervisor.operations import Move
 
 KIND = "rebalance"
@@ -56,11 +55,10 @@ def begin(
     row: Sworm, planned: list[rebalance.Move], per_minute: float, who: str, reason: str, params: dict[str, Any]
 ) -> Operation:
     """Carry a plan out; a problem when the sworm is being rebalanced already."""
-    if Operation.objects.filter(kind=KIND, sworm=row.name, state__in=OPEN_STATES).exists():
-        raise Problem("in_progress", f"{row.name} is being rebalanced already")
     moves = [Move(move.sworm, move.name, move.source, move.target, move.why) for move in planned]
     rules = Rules(width=WIDTH, per_minute=per_minute, planned=True)
-    return operations.begin(KIND, moves, rules, who, reason, params=params, sworm=row.name)
+    only = f"{row.name} is being rebalanced already"
+    return operations.begin(KIND, moves, rules, who, reason, params=params, only=only, sworm=row.name)
 
 
 def _candidates(row: Sworm) -> list[Candidate]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from registry.models import Process, Sworm
-from registry.problems import Problem
 from supervisor import operations
 from supervisor.core.operation import RESTART, Rules
-from supervisor.models import OPEN_STATES, Operation
+from supervisor.models import Operation
 from supervisor.operations import Move
 
 KIND = "restart"
@@ -30,12 +29,11 @@ def moves(row: Sworm) -> list[dict[str, Any]]:
 
 def begin(row: Sworm, width: int, per_minute: float, who: str, reason: str) -> Operation:
     """Restart whatever runs; a problem when that is under way already."""
-    if Operation.objects.filter(kind=KIND, sworm=row.name, state__in=OPEN_STATES).exists():
-        raise Problem("in_progress", f"{row.name} is being restarted already")
     steps = [Move(row.name, name, node, node, _why(row)) for name, node in _rows(row)]
     rules = Rules(RESTART, width, per_minute)
     params = {"max_at_once": width, "max_per_minute": per_minute or None}
-    return operations.begin(KIND, steps, rules, who, reason, params=params, sworm=row.name)
+    only = f"{row.name} is being restarted already"
+    return operations.begin(KIND, steps, rules, who, reason, params=params, only=only, sworm=row.name)
 
 
 def _rows(row: Sworm) -> list[tuple[str, str]]:

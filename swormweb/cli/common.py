@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swormweb.cli.rest import Rest, segment
-from swormweb.cli.tables import table
+from swormweb.cli.tables import harmless, table
 
 Options = argparse.Namespace
 Run = Callable[[Rest, Options], None]
@@ -50,7 +50,7 @@ def out(text: str) -> None:
 
 def show(options: Options, value: Any, text: str) -> None:
     """The server's answer, or the text for it."""
-    out(json.dumps(value, ensure_ascii=False) if options.json else text)
+    out(json.dumps(value, ensure_ascii=False) if options.json else harmless(text))
 
 
 def show_list(options: Options, columns: Iterable[str], items: Iterable[dict[str, Any]]) -> None:

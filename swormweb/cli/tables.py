@@ -19,7 +19,14 @@ def _cell(value: Any) -> str:
         return ",".join(map(str, value))
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
-    return str(value)
+    return str(value).replace("\n", " ")
+
+
+def harmless(text: str) -> str:
+    """A text for a terminal: lines and tabs stay, whatever else is not shown but obeyed (escape sequences, changes of
+    the direction) is marked. What a worker said when it failed is anybody's text.
+    """
+    return "".join(char if char.isprintable() or char in "\n\t" else MARK for char in text)
 
 
 def _is_number(value: Any) -> bool:
@@ -29,6 +36,9 @@ def _is_number(value: Any) -> bool:
 #: Narrowest that a column is cut to, and what stands for the rest.
 LEAST = 8
 CUT = "\u2026"
+
+#: Stands for a character that a terminal would obey.
+MARK = "\ufffd"
 
 
 def table(columns: Sequence[str], items: Iterable[dict[str, Any]], width: int | None = None) -> str:

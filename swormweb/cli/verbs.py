@@ -19,6 +19,7 @@ from swormweb.cli import moving
 from swormweb.cli.common import Options, Verbs, WrongUsage, argument, process_path, show, show_list
 from swormweb.cli.following import follow
 from swormweb.cli.rest import Refused, Rest, segment
+from swormweb.cli.tables import harmless
 from swormweb.launch.errors import FolderRefused
 from swormweb.launch.folder import Folder
 
@@ -221,7 +222,7 @@ def run(verb: str, arguments: list[str]) -> int:
     except WrongUsage as error:
         parser.error(str(error))
     except Refused as error:
-        sys.stderr.write(f"sworm: {error}\n")
+        sys.stderr.write(harmless(f"sworm: {error}\n"))
         return 1
     except KeyboardInterrupt:
         return 130

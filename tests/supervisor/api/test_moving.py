@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
 
 from registry.api import answers
 from registry.models import AuditEntry, Node, Process, Sworm
@@ -239,6 +242,22 @@ def test_a_rebalance_is_planned_with_reasons_then_carried_out(
     assert found["state"] == "succeeded"
     assert {step["why"] for step in found["steps"] if "name" in step} == {move.why for move in planned}
     assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
+
+
+@pytest.mark.parametrize("path", [REBALANCE, RESTART, "/nodes/n1/drain"])
+def test_who_asks_at_the_same_moment_begins_one(ask: Asking, rows: list[str], path: str) -> None:
+    together = threading.Barrier(4)
+
+    def begin(_: int) -> int:
+        try:
+            together.wait(30)
+            return asking().post(path).status
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(begin, range(4))) == [202, 409, 409, 409]
+    assert Operation.objects.count() == 1
 
 
 def test_a_further_name_has_no_turn_of_its_own(ask: Asking, rows: list[str]) -> None:

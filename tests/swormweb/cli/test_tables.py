@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swormweb.cli.tables import table
+from swormweb.cli.tables import harmless, table
 
 
 def test_columns_line_up_and_numbers_stand_right() -> None:
@@ -15,6 +15,11 @@ def test_columns_line_up_and_numbers_stand_right() -> None:
         "n1               104  rooms,probes  zone=a  no",
         "long-name          7  -             -       yes",
     ]
+
+
+def test_what_a_terminal_would_obey_is_marked_and_lines_do_not_break_a_table() -> None:
+    assert harmless("a\x1b[2J\x9b2J\u202eb\r\n\tc") == "a\ufffd[2J\ufffd2J\ufffdb\ufffd\n\tc"
+    assert table(("detail",), [{"detail": "one\ntwo"}]).splitlines() == ["DETAIL", "one two"]
 
 
 def test_no_items_are_a_head_alone() -> None:
