@@ -272,7 +272,8 @@ class Context:
         """Put a process under the lease that stands now, or under none if its sworm needs none."""
         needs = process.sworm in self.by_quorum
         process.lease = self.member.quorum.lease if needs else None
-        self.out.append(LeaseGate(process.serial, process.lease))
+        if process.alive:  # else there is no gate, and its next incarnation is opened under a lease of its own
+            self.out.append(LeaseGate(process.serial, process.lease))
         if process.lease is not None and not process.lease.holds(self.now):
             self.unheld.append(process)
 

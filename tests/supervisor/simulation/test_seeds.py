@@ -44,6 +44,7 @@ FOUND = {
     526: "a move granted on one side of a split gave a node a lower epoch than it had opened before",
     185: "one arbiter granted one epoch to two attempts",
     18: "a view changed while a strategy chose, and a process was restored without the state that had been found",
+    70021: "a process without a worker was put under a lease as if it had a gate",
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
 }
 
