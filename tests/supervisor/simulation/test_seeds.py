@@ -46,6 +46,8 @@ FOUND = {
     18: "a view changed while a strategy chose, and a process was restored without the state that had been found",
     70021: "a process without a worker was put under a lease as if it had a gate",
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
+    10: "a target died right after it opened, and its source, which was still stopping, took the name along",
+    51: "an arbiter with a full slice of names that had to wait looked at them without end",
 }
 
 #: Fresh seeds of the normal suite at most, the seconds of processor time in which as many as possible are run, and the
