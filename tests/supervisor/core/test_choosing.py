@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from registry.core.frozen import frozen
 from registry.core.ids import node_of
+from registry.core.messages import Order
 from registry.core.names import Spec
 from supervisor.core import transfer
 from tests.laws import law
@@ -259,6 +260,28 @@ def test_a_state_that_was_found_goes_along_to_the_node_that_may_run_the_process(
     assert values == {name: 10 + number for number, name in enumerate(names)}
     assert set(hosts(cluster)) <= {"n3", "n4"}
     assert all(not running.node.arbiter.restoring.giving for running in cluster.nodes.values())
+
+
+def test_an_order_whose_state_is_fetched_for_another_one_is_answered_all_the_same() -> None:
+    """A view later another arbiter orders the same, with the same state; the first one must not wait for ever."""
+    cluster = started(zones(n1="a", n2="a", n3="a"))
+    host = cluster.nodes["n1"].node
+    first, second = (cluster.nodes[name].node.member.origin for name in ("n2", "n3"))
+    cluster.held.add("Piece")
+    order = Order(
+        f"{first}/1", 1, "restore", ROOMS, "lobby", Spec("chat:Room"), 1 << 52, "n9.1.1", host.member.view.id,
+        int(cluster.now * 1000) + 600_000, 1, claim="c", stateful=True, taken_at=7, size=transfer.INLINE + 1,
+    )  # fmt: skip
+    host.orders.receive(first, order)
+    host.orders.receive(first, order)
+    assert order.id in host.orders.underway
+    cluster.start("n4")
+    cluster.settle()
+    assert order.view != host.member.view.id
+    host.orders.receive(second, order._replace(id=f"{second}/1", view=host.member.view.id))
+    host.orders.receive(first, order)
+    assert host.orders.answers[order.id].result == "retry"
+    assert [*host.orders.underway] == [f"{second}/1"]
 
 
 def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
