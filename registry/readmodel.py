@@ -11,6 +11,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -104,6 +105,7 @@ class ReadModel:
     def __init__(self, holder: str) -> None:
         self.holder = holder
         self.term = 0  #: 0: not the writer
+        self._swept: datetime | None = None  #: the map's horizon behind which nothing is left to drop
 
     # ------------------------------------------------------------------------------------------------------- the term
 
@@ -219,7 +221,10 @@ class ReadModel:
         """Drop what is kept long enough, so many rows of each kind at most: {what: rows dropped}."""
         with self._asserted() as cursor:
             cursor.execute(statements.BEGIN_HORIZON)
-            return sweep(cursor, keeping, chunk)
+            done = sweep(cursor, keeping, chunk, self._swept)
+        if done.dropped.get("changes", 0) < chunk:
+            self._swept = done.horizon
+        return done.dropped
 
 
 def one_each(events: list[EventRow]) -> list[EventRow]:

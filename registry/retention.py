@@ -9,6 +9,7 @@ instead of getting half of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db.backends.utils import CursorWrapper
@@ -66,15 +67,18 @@ _MOVE_CHANGES = """
 """
 
 #: What the map of the horizon, or of any later moment, does not need: each key's newest change until then is kept,
-#: unless it says that the key is gone. Oldest first, so that nothing comes back to life between two chunks.
+#: unless it says that the key is gone. Oldest first, so that nothing comes back to life between two chunks. Only what
+#: the horizon passed since the last complete round can have made something older superfluous: so a round costs what
+#: changed in that time, however many processes there are.
 _DROP_CHANGES = """
+    WITH passed AS (
+        SELECT id, sworm, name, revision, row IS NULL AS gone FROM registry_change
+        WHERE at > coalesce(%s::timestamptz, '-infinity') AND at <= %s)
     DELETE FROM registry_change WHERE id IN (
-        SELECT old.id FROM registry_change AS old
-        WHERE old.at < %s AND (old.row IS NULL OR EXISTS (
-            SELECT 1 FROM registry_change AS newer
-            WHERE newer.sworm = old.sworm AND newer.name = old.name AND newer.revision > old.revision
-              AND newer.at <= %s))
-        ORDER BY old.id LIMIT %s)
+        SELECT old.id FROM passed JOIN registry_change AS old
+            ON old.sworm = passed.sworm AND old.name = passed.name AND old.revision < passed.revision
+        UNION SELECT id FROM passed WHERE gone
+        ORDER BY 1 LIMIT %s)
 """
 
 #: The oldest row that stays marks where the memory of removals begins.
@@ -103,8 +107,17 @@ def sweeps(keeping: Keeping) -> list[Sweep]:
     ]
 
 
-def sweep(cursor: CursorWrapper, keeping: Keeping, chunk: int = CHUNK) -> dict[str, int]:
-    """One round within the caller's transaction: {what: rows dropped}. A count of `chunk` means that there is more."""
+class Round(NamedTuple):
+    """What one round did."""
+
+    dropped: dict[str, int]  #: {what: rows}; a count of the chunk means that there is more
+    horizon: datetime | None  #: of the map; None: there is none
+
+
+def sweep(cursor: CursorWrapper, keeping: Keeping, chunk: int = CHUNK, since: datetime | None = None) -> Round:
+    """One round within the caller's transaction. `since`: the map's horizon of the last round that dropped all that was
+    behind it; None: not known.
+    """
     cursor.execute(_MOVE_EVENTS, [keeping.event_days * DAY] * 2)
     dropped: dict[str, int] = {}
     for one in sweeps(keeping):
@@ -113,8 +126,8 @@ def sweep(cursor: CursorWrapper, keeping: Keeping, chunk: int = CHUNK) -> dict[s
     cursor.execute(_MOVE_CHANGES, [keeping.map_days * DAY])
     row = cursor.fetchone()
     if row is not None:
-        cursor.execute(_DROP_CHANGES, [row[0], row[0], chunk])
+        cursor.execute(_DROP_CHANGES, [since, row[0], chunk])
         dropped["changes"] = cursor.rowcount
     cursor.execute(_DROP_REMOVALS, [keeping.removals, chunk])
     dropped["removals"] = cursor.rowcount
-    return dropped
+    return Round(dropped, row[0] if row is not None else None)

@@ -115,6 +115,25 @@ def test_pruning_never_changes_a_map_that_can_still_be_asked_for(model: ReadMode
     assert sorted(Change.objects.values_list("name", flat=True)) == ["a", "c", "c"]
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_a_round_that_goes_on_from_the_last_one_leaves_what_a_first_one_would(model: ReadModel, chunk: int) -> None:
+    Horizon.objects.update(changes=timezone.now() - timedelta(days=40))
+    for number in range(60):  # five keys, each gone now and then, a change each half day
+        Change.objects.create(
+            revision=number + 1, at=timezone.now() - timedelta(days=30 - number / 2), sworm="rooms",
+            name="abcde"[number * 7 % 5], row=None if number % 4 == 3 else {"started_at": 0, "pid": f"n1.1.{number}"},
+        )  # fmt: skip
+    for days in (29.0, 20.0, 19.9, 11.0, 3.0, 0.2):
+        moment = timezone.now() - timedelta(days=days - 0.1)
+        before = seen(moment)
+        while model.prune(Keeping(map_days=days), chunk)["changes"] >= chunk:
+            assert seen(moment) == before
+        assert seen(moment) == before
+        fresh = ReadModel(model.holder)
+        fresh.term = model.term
+        assert fresh.prune(Keeping(map_days=days))["changes"] == 0
+
+
 def test_pruning_events_moves_the_horizon_first(model: ReadModel, ask: Asking) -> None:
     old, now = time.time() - 40 * 86_400, time.time()
     model.write(Work(events=[EventRow(old, "started"), EventRow(old + 1, "crashed"), EventRow(now, "moved")]))
