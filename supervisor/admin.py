@@ -71,10 +71,9 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self._adds = not self.instance.pk
         self.advice: list[Advice] = []
-        for field, (when, restarts) in EFFECTS.items():
-            more = "; running processes need a restart or a move for it" if restarts else ""
+        for field, (when, _) in EFFECTS.items():
             told = self.fields[field].help_text
-            self.fields[field].help_text = f"{told} A change counts {when}{more}.".strip()
+            self.fields[field].help_text = f"{told} A change counts {when}.".strip()
         if not self._adds:
             self.fields["expected"].initial = self.instance.revision
         else:

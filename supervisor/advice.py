@@ -20,20 +20,22 @@ from supervisor.core.strategies import UNIFORM
 DANGER = "danger"
 NOTE = "note"
 
-#: Field -> when a change of it is obeyed, and whether running processes must be restarted (or moved) for it.
+_PLACED = "at the next placement; unless redistribution is active, what runs stays until it is moved or rebalanced"
+
+#: Field -> when a change of it is obeyed, and whether running processes go on as they are.
 EFFECTS: dict[str, tuple[str, bool]] = {
     "restart": ("at the next end of a worker", False),
     "max_restarts": ("at the next end of a worker", False),
     "max_seconds": ("at the next end of a worker", False),
     "handoff": ("at the next move, drain or conflict", False),
     "handoff_timeout_ms": ("at the next move, drain or conflict", False),
-    "distribution_strategy": ("at the next placement; what runs stays unless redistribution is active", True),
+    "distribution_strategy": (_PLACED, True),
     "redistribution": ("at once", False),
-    "constraints": ("at the next placement; what runs stays unless redistribution is active", True),
+    "constraints": (_PLACED, True),
     "sync_interval_ms": ("at the next repair round of each node; the shortest of its sworms counts", False),
     "max_sync_size": ("at the next delta", False),
     "allowed_modules": ("at the next start of a worker; what runs goes on", True),
-    "isolation": ("at the next registration; what is registered keeps its own", True),
+    "isolation": ("at the next registration; what is registered keeps its own until it is registered anew", True),
     "checkpoint_interval_ms": ("at the next checkpoint", False),
     "checkpoint_copies": ("at the next checkpoint", False),
 }

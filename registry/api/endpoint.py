@@ -56,7 +56,9 @@ def json(value: Any, status: int = 200, **headers: str) -> HttpResponse:
 
 def empty(status: int = 204) -> HttpResponse:
     """An answer without a body."""
-    return HttpResponse(status=status)
+    answer = HttpResponse(status=status)
+    del answer["Content-Type"]  # Django names one in any case
+    return answer
 
 
 class Endpoint(APIView):
