@@ -296,6 +296,22 @@ class LiveCluster:
         """How many processes these agents say they run, together."""
         return sum(int(body["processes"]) for body in self.agents_ready(*names).values())
 
+    def make_whole(self) -> None:
+        """Bring back what is gone, let every node take processes, and end what is left of them."""
+        if not all(Running.of(pid).alive for pid in self.all_pids()):
+            self.up()
+        names = {agent["name"] for agent in self.told["agents"]}
+        self.wait_for("all agents are seen alive", lambda: names <= self._seen_alive())
+        for node in self.get("/nodes").body["items"]:
+            if node["cordoned"]:
+                self.post(f"/nodes/{node['name']}/uncordon", {})
+        while left := self.get("/processes?limit=1000").body["items"]:
+            for item in left:
+                self.request("DELETE", f"/sworms/{item['sworm']}/processes/{urllib.parse.quote(item['name'], safe='')}")
+
+    def _seen_alive(self) -> set[str]:
+        return {node["name"] for node in self.get("/nodes").body["items"] if node["status"] == "alive"}
+
     def defects(self) -> list[str]:
         """The lines in the logs of our own parts that speak of a defect."""
         marks = (" ERROR ", " CRITICAL ", "never awaited", "was never retrieved", "Exception in thread")

@@ -77,10 +77,17 @@ def shared_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveClu
 
 
 @pytest.fixture(scope="session")
-def hurt_cluster(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveCluster]:
-    """The same for all tests that take parts away, and bring them back."""
+def one_to_hurt(make_cluster: Callable[..., LiveCluster]) -> Iterator[LiveCluster]:
+    """What `hurt_cluster` hands out."""
     cluster = make_cluster(**OWN_WORKERS)
     cluster.up()
     yield cluster
     cluster.down("--now")
     assert not cluster.defects()
+
+
+@pytest.fixture
+def hurt_cluster(one_to_hurt: LiveCluster) -> LiveCluster:
+    """The same cluster for all tests that take parts away: each finds it whole and empty, whatever the last one did."""
+    one_to_hurt.make_whole()
+    return one_to_hurt
