@@ -266,10 +266,16 @@ class Supervision:
             begun(process, False, code, "it was stopped while it started")
 
     def _was_left_alone(self, process: Process) -> bool:
-        """Whether the one that has its name now departed while it stopped: it is what is left of that name."""
-        best = self.context.best(process.sworm, process.name)
-        alone = process.after_stop in ("lost", "moved") and best is not None and best.pid == process.pid
-        return alone and self.definition(process).restart != TEMPORARY
+        """Whether it is all that is left of its name: the one that has the name now departed while this one stopped,
+        and no entry of it is known from which the name's arbiter would go on.
+        """
+        context = self.context
+        best = context.best(process.sworm, process.name)
+        if process.after_stop not in ("lost", "moved") or best is None or best.pid != process.pid:
+            return False
+        claims = context.replica(process.sworm).claims(process.name)
+        known = any(claim.entry.epoch > process.epoch for claim in claims)
+        return not known and self.definition(process).restart != TEMPORARY
 
     def _remove(self, process: Process) -> None:
         if process.phase != ENDED:
