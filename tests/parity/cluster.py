@@ -107,6 +107,10 @@ class Cluster(processes.Cluster):
         for node in nodes or self.agents:
             until(lambda node=node: met(node), f"{what} on {node}")  # type: ignore[misc]
 
+    def known(self, *names: str, sworm: str = "rooms") -> None:
+        """Wait until every node knows these names: of others' registrations a node hears a moment later."""
+        self.everywhere(f"{names} are known", lambda node: self.registered(node, sworm).keys() >= set(names))
+
     def gone(self, *names: str, sworm: str = "rooms") -> None:
         """Wait until no node knows these names."""
         self.everywhere(f"{names} are gone", lambda node: not self.registered(node, sworm).keys() & set(names))

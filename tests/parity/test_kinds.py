@@ -96,6 +96,7 @@ def prepared(three: Cluster, name: str) -> list[tuple[dict[str, Any], Any]]:
     """The script for one kind of process, and what it needs."""
     three.do("n1", "whereis_or_register_name", "sleeps", f"{WORKERS}:Sleeping")
     other = three.do("n2", "register_name", f"{name}-other", KEEPER)
+    three.known("sleeps", f"{name}-other")
     return script(name, other)
 
 
@@ -105,6 +106,7 @@ def test_every_verb_in_every_kind_that_takes_messages(three: Cluster, target: st
     name = f"{target}-{isolation}-{sync}"
     steps = prepared(three, name)
     three.do("n1", "register_name", name, f"{WORKERS}:{target}", isolation=isolation)
+    three.known(name)
     outcomes = []
     for verb, _ in steps:
         # From an asking task of its own thread a sync verb does not know who asks: it says so.
@@ -129,6 +131,7 @@ def test_every_verb_in_a_plain_function(three: Cluster) -> None:
 
 def test_a_plain_function_is_a_process_of_its_own_and_takes_no_messages(three: Cluster) -> None:
     pid = three.do("n1", "register_name", "idle", f"{WORKERS}:idle")
+    three.known("idle")
     with pytest.raises(Told, match="takes no messages"):
         three.do("n2", "call", "idle", "anything")
     children = three.agents[node_of(pid)].children()
@@ -143,6 +146,7 @@ def test_a_task_lives_in_its_agent_and_an_isolated_one_beside_it(three: Cluster,
     where = {}
     for isolation in ("task", "process"):
         pid = three.do("n1", "register_name", f"where-{isolation}", f"{WORKERS}:{target}", isolation=isolation)
+        three.known(f"where-{isolation}")
         agent = three.agents[node_of(pid)].process.pid
         where[isolation] = three.do("n2", "call", f"where-{isolation}", "os_pid")
         if isolation == "task":
@@ -157,6 +161,7 @@ def test_a_task_lives_in_its_agent_and_an_isolated_one_beside_it(three: Cluster,
 @pytest.mark.long
 def test_a_worker_that_is_stuck_in_a_message_is_gone_before_the_verb_gives_up(three: Cluster) -> None:
     three.do("n1", "register_name", "stuck", f"{WORKERS}:Sleeping")
+    three.known("stuck")
     with pytest.raises(Told, match="CallTimeout"):
         three.do("n2", "call", "stuck", "anything", timeout=0.2)
     assert three.do("n1", "unregister_name", "stuck") is None
@@ -174,6 +179,7 @@ def test_an_isolated_process_that_ignores_every_word_is_killed_for_sure(three: C
 
 def test_a_coroutine_moves_with_the_state_of_its_mailbox(three: Cluster) -> None:
     pid = three.do("n1", "register_name", "mover", f"{WORKERS}:keeper", ["first"])
+    three.known("mover")
     target = next(node for node in three.agents if node != node_of(pid))
     three.do("n2", "call", "mover", {"keep": "second"})
     assert three.do("n3", "handoff_name", "mover", target) is None
@@ -198,6 +204,7 @@ def test_many_verbs_of_one_process_at_once_keep_each_their_answer(three: Cluster
 def test_what_is_acknowledged_during_handoffs_is_in_the_state(three: Cluster, isolation: str) -> None:
     name = f"busy-{isolation}"
     pid = three.do("n1", "register_name", name, f"{WORKERS}:Keeper", isolation=isolation)
+    three.known(name)
     begun = node_of(pid)
     nodes = [*(node for node in three.agents if node != begun), begun]
     wishes = []

@@ -21,6 +21,7 @@ def test_register_whereis_registered_unregister(three: Cluster, sync: bool) -> N
     pid = three.do("n1", "register_name", "one", KEEPER, ["tea"], sync=sync)
     assert three.do("n1", "whereis_name", "one", sync=sync) == pid
     assert ["one", pid] in three.do("n1", "registered", sync=sync)
+    three.known("one")
     assert three.do("n2", "call", "one", "kept", sync=sync) == ["tea"]
     three.do("n2", "cast", "one", "milk", sync=sync)
     until(lambda: three.do("n1", "call", "one", "kept", sync=sync) == ["tea", "milk"], "the cast has come")
@@ -182,6 +183,7 @@ def test_a_pid_of_another_sworm_gets_a_name_that_ends_with_it(three: Cluster) ->
     pid = three.do("n1", "register_name", "host", KEEPER, sworm="stateless")
     for guest in ("guest", "guest-too"):
         assert three.do("n2", "register_name", guest, pid=pid) is True
+        three.known(guest)
         assert three.do("n3", "join", "guests", name=guest) is None
     assert three.do("n2", "call", "guest", "who") == [
         "stateless",
