@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from registry import scopes
 from registry.models import ApiToken, SignInLink
@@ -135,20 +137,29 @@ def issue_token(
 
 @dataclass(frozen=True)
 class Again:
-    """Whoever was let in once, looked at again: who they are now, None when they may no longer. By token or user id."""
+    """Whoever was let in once, looked at again: who they are now, None when they may no longer. By token, or by user id
+    and the key of the session, which ends when they sign out or change their password.
+    """
 
     token: str = ""
     user: Any = None
+    session: str = ""
 
     def __call__(self) -> Principal | None:
         """Ask the tables."""
         if not self.token:
             user = get_user_model().objects.filter(pk=self.user).first()
-            return None if user is None else principal_of_user(user)
+            return principal_of_user(user) if user is not None and self._is_signed_in(user) else None
         try:
             return principal_of_token(self.token)
         except NotValid:
             return None
+
+    def _is_signed_in(self, user: AbstractBaseUser) -> bool:
+        """As `django.contrib.auth.get_user` judges it for each request."""
+        session = SessionStore(self.session)
+        same = session.get(SESSION_KEY) == str(user.pk)
+        return same and constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
 
 
 def told(row: ApiToken) -> dict[str, Any]:

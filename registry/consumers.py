@@ -96,7 +96,9 @@ class Viewer:
     async def _principal(self) -> Principal:
         user = self._scope.get("user")
         if user is not None and user.is_authenticated and _origin_is_ours(self._scope, missing=False):
-            self._who = functools.partial(_principal, Again(user=user.pk))
+            self._who = functools.partial(
+                _principal, Again(user=user.pk, session=self._scope["session"].session_key or "")
+            )
         else:
             self._who = functools.partial(_principal, Again(token=await self._token()))
         principal = await self._who()

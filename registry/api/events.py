@@ -91,7 +91,7 @@ class EventStream(Endpoint):
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if header:
             return auth.Again(token=header.partition(" ")[2].strip())
-        return auth.Again(user=request.user.pk)
+        return auth.Again(user=request.user.pk, session=request.session.session_key or "")
 
 
 class MapAt(Endpoint):

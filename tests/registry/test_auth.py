@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from registry import scopes
 from registry.apps import ensure_roles
-from registry.auth import NotValid, consume_sign_in_link, create_sign_in_link, owner, principal_of_user
+from registry.auth import Again, NotValid, consume_sign_in_link, create_sign_in_link, owner, principal_of_user
 from registry.models import RoleReach, SignInLink
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +114,23 @@ def test_a_permission_of_ones_own_reaches_all() -> None:
     found = principal_of_user(user)
     assert found is not None
     assert found.grants == {scopes.READ: None}
+
+
+def test_who_signs_out_or_changes_the_password_may_no_longer_look() -> None:
+    ensure_roles()
+    user = User.objects.create_user("ann")
+    user.groups.add(Group.objects.get(name="viewer"))
+    client, other = Client(), Client()
+    for one in (client, other):
+        one.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    first, second = (Again(user=user.pk, session=one.session.session_key) for one in (client, other))
+    assert [None is not again() for again in (first, second)] == [True, True]
+    client.logout()
+    assert [None is not again() for again in (first, second)] == [False, True]
+    user.set_password("correct horse battery")
+    user.save()
+    assert second() is None
+    assert Again(user=user.pk)() is None
 
 
 def test_a_role_that_people_changed_is_left_as_it_is() -> None:

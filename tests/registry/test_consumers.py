@@ -15,7 +15,9 @@ from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import connections
+from django.test import Client as Browser
 from django.utils import timezone
 
 from registry import consumers
@@ -61,6 +63,13 @@ class Observer:
         return made if frame else None
 
 
+def signed_in(user: User) -> SessionBase:
+    """The session of somebody who has signed in just now."""
+    browser = Browser()
+    browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return browser.session
+
+
 class Client:
     """A client of the stream, and the observer that gives it something to see."""
 
@@ -74,6 +83,7 @@ class Client:
         socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), f"/ws/map?{query}", headers)
         if user is not None:
             socket.scope["user"] = user
+            socket.scope["session"] = await sync_to_async(signed_in)(user)
         connected, _ = await socket.connect(LIMIT)
         assert connected
         self.open.append(socket)
