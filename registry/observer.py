@@ -20,6 +20,7 @@ import redis
 import redis.asyncio
 
 from registry import reports
+from registry.bell import DEFINITIONS
 from registry.core.directory import LEFT
 from registry.core.events import Report, Ticked
 from registry.core.ids import Origin, incarnation_of
@@ -36,10 +37,7 @@ from registry.writing import NotRecorded, Owner, Writer
 
 logger = logging.getLogger(__name__)
 
-#: Redis channel that says: look at the definitions now.
-DEFINITIONS = "sworm:definitions"
-
-#: Seconds between two attempts to listen to it.
+#: Seconds between two attempts to listen to the bell of the definitions.
 RECONNECT = 1.0
 
 #: Reports of the own member that the agents make too: one history needs them once.

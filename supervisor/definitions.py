@@ -8,29 +8,22 @@ revision tells agents that the deletion is newer than what they know.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import redis
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry.audit import audit
 from registry.auth import Principal
+from registry.bell import DEFINITIONS, ring
 from registry.core.frozen import frozen
 from registry.models import Process, Proposal, Sworm, SwormRevision
 from registry.models.definition import WIRE_FIELDS
 from registry.problems import Problem
 from supervisor.core.spec import Definition, check
-
-logger = logging.getLogger(__name__)
-
-#: Channel that tells the observer to look at the definitions now rather than at its next poll.
-CHANNEL = "sworm:definitions"
 
 #: Fields that people write.
 WRITABLE = tuple(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted"))
@@ -188,12 +181,8 @@ def values_of(row: Sworm) -> dict[str, Any]:
 
 
 def announce() -> None:
-    """Tell the observer to look now. It looks at intervals anyway, so a broker that is away costs only time."""
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1.0, socket_timeout=1.0) as client:
-            client.publish(CHANNEL, b"")
-    except (redis.RedisError, OSError, ValueError) as error:
-        logger.warning("the change of a definition was not announced: %s", error)
+    """Have the observer look at the definitions now."""
+    ring(DEFINITIONS)
 
 
 def _locked(name: str, expected: int | None) -> Sworm:

@@ -7,27 +7,23 @@ rows, never off a wish.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import redis
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, QuerySet
 from django.utils import timezone
 
+from registry import bell
 from registry.models import ObserverTerm
 from registry.problems import Problem
 from registry.retention import DAY, Sweep
 from supervisor.core.operation import FAILED as STEP_FAILED
 from supervisor.core.operation import OPEN, End, Rules, Step
 from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation, OperationStep
-
-logger = logging.getLogger(__name__)
 
 #: Channel that tells the observer to look at the operations now rather than at its next turn.
 CHANNEL = "sworm:operations"
@@ -116,12 +112,8 @@ def cancel(operation: Operation, who: str) -> Operation:
 
 
 def ring() -> None:
-    """Tell the observer to look now. It looks at intervals anyway, so a broker that is away costs only time."""
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1.0, socket_timeout=1.0) as client:
-            client.publish(CHANNEL, b"")
-    except (redis.RedisError, OSError, ValueError) as error:
-        logger.warning("an operation was not announced: %s", error)
+    """Have the observer look at the operations now."""
+    bell.ring(CHANNEL)
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

@@ -14,6 +14,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connections
 
+from registry.bell import DEFINITIONS
 from registry.core.events import Ticked
 from registry.core.ids import incarnation_of
 from registry.core.member import Member, MemberConfig
@@ -24,7 +25,7 @@ from registry.mesh.codec import Codec
 from registry.mesh.memory import Hub, MemoryMesh
 from registry.mesh.protocol import Handler, Identity, Mesh, Options, Refusal
 from registry.models import Node, ObserverTerm, Process, Sworm
-from registry.observer import DEFINITIONS, Observer, ObserverConfig
+from registry.observer import Observer, ObserverConfig
 from registry.runner import Runner
 from registry.stream import GROUP
 from tests.registry.rows import entry

@@ -10,6 +10,7 @@ import redis
 from django.conf import settings
 
 from registry.api import answers
+from registry.bell import DEFINITIONS
 from registry.models import AuditEntry, Sworm
 from supervisor import definitions
 from supervisor.core.constraints import written
@@ -146,7 +147,7 @@ def test_nodes_tell_which_revision_they_run(ask: Asking, rooms: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_change_is_announced(ask: Asking, rooms: str) -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.subscribe(definitions.CHANNEL)
+        pubsub.subscribe(DEFINITIONS)
         pubsub.get_message(timeout=5)  # the confirmation
         ask.patch("/sworms/rooms", {"handoff": True}, If_Match='"1"')
         assert pubsub.get_message(timeout=5) is not None
