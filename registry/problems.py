@@ -47,7 +47,11 @@ CODES: dict[str, tuple[int, str, str]] = {
         "Cannot be cancelled",
         "It is at its end, or its node was told to end.",
     ),
-    "in_progress": (409, "Still being answered", "The first request with this Idempotency-Key is not answered yet."),
+    "in_progress": (
+        409,
+        "Under way already",
+        "The first request with this Idempotency-Key is not answered yet, or such an operation has not ended.",
+    ),
     "compacted": (410, "No longer kept", "What is asked for lies before the history that is kept."),
     "precondition_failed": (412, "Changed meanwhile", "If-Match names another revision than the present one."),
     "too_large": (413, "Too large", "The body is larger than this path takes."),
