@@ -10,14 +10,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from registry.audit import audit
 from registry.auth import SIGN_IN_FOR, create_sign_in_link, owner
+from registry.management.command import SwormCommand
 from registry.management.database import needs_database
 
 
-class Command(BaseCommand):
+class Command(SwormCommand):
     """Makes sign-in links."""
 
     help = "Print a link that signs one browser in, once."

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from registry.audit import audit
 from registry.auth import issue_token, told
 from registry.core.ids import BadName, check_slug
+from registry.management.command import SwormCommand
 from registry.management.database import needs_database
 from registry.scopes import ALL, SCOPES
 
@@ -25,17 +27,25 @@ EVERY_SCOPE = "all"
 
 
 def expiry(text: str) -> datetime:
-    """`30d` from now, as a moment; raises CommandError."""
+    """`30d` from now, as a moment; raises ArgumentTypeError."""
     match = _SPAN.match(text)
     if not match or int(match[1]) == 0:
-        raise CommandError(f"--expires {text!r} is no span: write 90s, 15m, 12h, 30d or 8w")
+        raise ArgumentTypeError(f"{text!r} is no span: write 90s, 15m, 12h, 30d or 8w")
     try:
         return timezone.now() + timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
-        raise CommandError(f"--expires {text!r} lies beyond the calendar") from None
+        raise ArgumentTypeError(f"{text!r} lies beyond the calendar") from None
 
 
-class Command(BaseCommand):
+def sworm_name(text: str) -> str:
+    """The name of a sworm; raises ArgumentTypeError."""
+    try:
+        return check_slug(text, "sworm name")
+    except BadName as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+class Command(SwormCommand):
     """Makes tokens."""
 
     help = "Make a bearer token for the REST API and print it, once."
@@ -48,19 +58,17 @@ class Command(BaseCommand):
         create.add_argument(
             "--scope", action="append", required=True, choices=[*SCOPES, EVERY_SCOPE], help="may be repeated"
         )
-        create.add_argument("--sworm", action="append", default=[], help="only this sworm; may be repeated")
-        create.add_argument("--expires", help="as 30d; default: never")
+        create.add_argument(
+            "--sworm", action="append", default=[], type=sworm_name, help="only this sworm; may be repeated"
+        )
+        create.add_argument("--expires", type=expiry, help="as 30d; default: never")
         create.add_argument("--json", action="store_true", help="print an object instead of the bare token")
 
     @needs_database
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it and print it."""
         scopes = ALL if EVERY_SCOPE in options["scope"] else frozenset(options["scope"])
-        try:
-            sworms = [check_slug(sworm, "sworm name") for sworm in options["sworm"]]
-        except BadName as error:
-            raise CommandError(str(error)) from None
-        expires_at = expiry(options["expires"]) if options["expires"] else None
+        sworms, expires_at = options["sworm"], options["expires"]
         text, row = issue_token(options["name"], scopes, sworms=sworms, expires_at=expires_at, created_by="cli")
         audit("cli", "token.create", row.name, after=told(row), id=row.pk)
         if options["json"]:

@@ -9,12 +9,13 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from registry.management.command import SwormCommand
 from supervisor import agent, config
 
 
-class Command(BaseCommand):
+class Command(SwormCommand):
     """The command line of an agent."""
 
     help = "Run one node agent in the foreground. SIGTERM drains it; it exits 0 when it is empty."

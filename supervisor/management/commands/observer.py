@@ -18,11 +18,12 @@ import dramatiq
 import uvloop
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from registry.core.membership import PRESETS
 from registry.core.messages import KINDS
+from registry.management.command import SwormCommand
 from registry.mesh.codec import Codec
 from registry.mesh.protocol import Handler, Identity, Mesh, Options
 from registry.mesh.websocket import WebSocketMesh
@@ -74,7 +75,7 @@ class Reports:
             self._broker.close()
 
 
-class Command(BaseCommand):
+class Command(SwormCommand):
     """Observes the cluster."""
 
     help = "Observe the cluster: hold its replicas, and write what they show into the database."

@@ -12,6 +12,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from registry.auth import consume_sign_in_link, principal_of_token
+from registry.management.commands import signin, token
 from registry.models import ApiToken, AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,32 @@ def test_what_cannot_be_makes_no_token(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         run("token", "create", "ci", *arguments)
     assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--expires", "30y"], "argument --expires: '30y' is no span: write 90s, 15m, 12h, 30d or 8w"),
+        (["--expires", "999999w"], "argument --expires: '999999w' lies beyond the calendar"),
+        (["--sworm", "No"], "argument --sworm: sworm name"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_speaks_of_sworm(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        token.Command().run_from_argv(["manage.py", "token", "create", "ci", "--scope", "read", *arguments])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.startswith("usage: sworm token create ")
+    assert said in told
+
+
+def test_a_refusal_is_one_line_of_sworm(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        signin.Command().run_from_argv(["manage.py", "signin", "--user", "nobody", "--no-color"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "sworm: no active account is named 'nobody'\n"
 
 
 def test_a_link_is_printed_and_works() -> None:
