@@ -11,12 +11,13 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from swormweb.cli import moving
-from swormweb.cli.common import Options, Verbs, WrongUsage, argument, process_path, show, show_list
+from swormweb.cli.common import Options, Verbs, WrongUsage, argument, out, process_path, show, show_list
 from swormweb.cli.following import follow
 from swormweb.cli.rest import Refused, Rest, segment
 from swormweb.cli.tables import harmless
@@ -26,7 +27,8 @@ from swormweb.launch.folder import Folder
 PROCESS = ("sworm", "name", "state", "node", "pid", "epoch", "restarts", "target")
 SORTS = ("sworm", "name", "node", "state", "restarts", "epoch", "started_at")
 NODE = ("name", "status", "cordoned", "processes", "capacity", "sworms", "labels", "url", "last_seen")
-EVENT = ("revision", "at", "kind", "sworm", "name", "node", "detail")
+#: Column -> its least width: events are printed as they come, so no later one can widen it.
+EVENT = {"revision": 8, "at": 27, "kind": 20, "sworm": 10, "name": 16, "node": 8, "detail": 0}
 REPLICA = ("node", "sworm", "size", "behind", "digest", "observed_at")
 
 
@@ -69,6 +71,8 @@ def events(rest: Rest, options: Options) -> None:
     """The history, and with `--follow` what is added to it."""
     filters = {name: getattr(options, name) for name in ("sworm", "name", "node", "kind")}
     since = options.since
+    if not options.json:
+        out(_event_line(column.upper() for column in EVENT))
     if not options.follow or since is not None:
         for event in rest.items("/events", since=since, **filters):
             since = max(since or 0, event["revision"])
@@ -78,7 +82,11 @@ def events(rest: Rest, options: Options) -> None:
 
 
 def _event(options: Options, event: dict[str, Any]) -> None:
-    show(options, event, "  ".join(str(event[column]) for column in EVENT if event[column] not in ("", None)))
+    show(options, event, _event_line("-" if event[column] in ("", None) else str(event[column]) for column in EVENT))
+
+
+def _event_line(cells: Iterable[str]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, EVENT.values(), strict=True)).rstrip()
 
 
 # ---------------------------------------------------------------------------------------------------------------- doing
@@ -126,7 +134,7 @@ def uncordon(rest: Rest, options: Options) -> None:
 # -------------------------------------------------------------------------------------------------------------- parsing
 
 
-_NAMED = (argument("sworm"), argument("name"))
+_NAMED = (argument("sworm", help="the pool of processes"), argument("name", help="of the process, once in its sworm"))
 
 VERBS: Verbs = {
     "ps": (
@@ -151,7 +159,7 @@ VERBS: Verbs = {
             argument("--args", type=_json, default=[], help="JSON list"),
             argument("--kwargs", type=_json, default={}, help="JSON object"),
             argument("--meta", type=_json, default={}, help="JSON object"),
-            argument("--isolation", choices=("task", "process")),
+            argument("--isolation", choices=("task", "process"), help="default: as the sworm's definition says"),
         ),
     ),
     "unregister": (unregister, _NAMED),

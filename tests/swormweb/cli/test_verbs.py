@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,31 @@ def test_wrong_usage_of_a_verb_is_status_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
+
+
+def test_events_stand_in_columns_below_a_head(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    at = "2026-01-02T03:04:05.678901Z"
+    crashed = {"revision": 7, "at": at, "kind": "crashed", "sworm": "rooms", "name": "a/b", "node": "n1", "detail": "x"}
+    dead = {**crashed, "revision": 8, "kind": "dead", "sworm": "", "name": "", "node": "n2", "detail": ""}
+    server.on("GET /api/v1/events?limit=1000", page(crashed, dead))
+    assert main(["events"]) == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["REVISION", "AT", "KIND", "SWORM", "NAME", "NODE", "DETAIL"]
+    assert first.split() == ["7", at, "crashed", "rooms", "a/b", "n1", "x"]
+    assert second.split() == ["8", at, "dead", "-", "-", "n2", "-"]
+    assert head.index("NODE") == first.index("n1") == second.index("n2")
+
+
+def test_events_as_json_have_no_head(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"revision": 7, "at": "", "kind": "dead", "sworm": "", "name": "", "node": "n1", "detail": ""}
+    server.on("GET /api/v1/events?limit=1000", page(event))
+    assert main(["events", "--json"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [event]
+
+
+def test_help_says_what_each_argument_of_register_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["register", "--help"])
+    told = capsys.readouterr().out
+    for name in ("sworm", "name", "target", "--isolation {task,process}"):
+        assert re.search(rf"^  {re.escape(name)}\s+\w", told, re.MULTILINE), name
