@@ -1,7 +1,7 @@
 """Watching over a running cluster: what its parts write, and which of them end.
 
-Law: a watcher changes nothing. It never starts a part again; it says that one has ended. It goes on until everything
-that it watches has ended.
+Law: a watcher changes nothing. It never starts a part again; it says that one has ended. A part that several launchers
+see is spoken of by the one that started it. It goes on until everything that it watches has ended.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Watch:
     def __init__(self, folder: Folder, children: Mapping[str, Child], say: Say) -> None:
         self._folder = folder
         self._children = dict(children)
+        self._own = {child.pid: child for child in children.values()}
         self._say = say
         self._stamp = 0
         self._living: dict[str, Running] = {}
@@ -77,9 +78,15 @@ class Watch:
             if not process.alive:
                 del self._living[name]
                 self._read()
-                self._say(
-                    f"{name} was stopped" if self._stopping else f"{name} has ended; `./sworm up` starts it again"
-                )
+                if process.pid in self._own:
+                    self._say(self._ended(name, self._own[process.pid]))
+
+    def _ended(self, name: str, child: Child) -> str:
+        if self._stopping:
+            return f"{name} was stopped"
+        if child.poll() == 0:  # as a node that was drained
+            return f"{name} has ended as it was told to"
+        return f"{name} has ended; `./sworm up --data {self._folder.path}` starts it again"
 
     def _read(self) -> None:
         stamp = self._folder.state_stamp()

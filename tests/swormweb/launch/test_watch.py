@@ -47,7 +47,7 @@ def test_whoever_ends_is_named_and_not_started_again(tmp_path: Path) -> None:
     children["n1"].kill()
     children["n1"].wait()
     watch.look()
-    assert said == ["n1 has ended; `./sworm up` starts it again"]
+    assert said == [f"n1 has ended; `./sworm up --data {tmp_path}` starts it again"]
     assert watch.has_parts
     cluster.state["stopping"] = True
     cluster.save()
@@ -58,16 +58,33 @@ def test_whoever_ends_is_named_and_not_started_again(tmp_path: Path) -> None:
     assert set(cluster.recorded()) == {"n1", "n2"}
 
 
-def test_a_part_that_another_launcher_starts_is_watched_too(tmp_path: Path) -> None:
+def test_whoever_was_told_to_end_is_not_called_for(tmp_path: Path) -> None:
+    folder = Folder.claim(tmp_path)
+    child = subprocess.Popen(["sh", "-c", "read line; exit 0"], stdin=subprocess.PIPE)
+    Cluster(folder).record("n1", child.pid)
+    said: list[str] = []
+    watch = Watch(folder, {"n1": child}, said.append)
+    watch.look()
+    child.communicate(b"drain\n")
+    background(watch)
+    watch.look()
+    assert said == ["n1 has ended as it was told to"]
+
+
+def test_a_part_of_another_launcher_is_watched_too_and_spoken_of_once(tmp_path: Path) -> None:
     folder = Folder.claim(tmp_path)
     said: list[str] = []
     watch = Watch(folder, {}, said.append)
     watch.look()
     child = subprocess.Popen(["sleep", "600"])
     Cluster(folder).record("n4", child.pid)
-    watch.look()
-    assert watch.has_parts
+    other = Watch(folder, {"n4": child}, said.append)
+    for one in (watch, other):
+        one.look()
+        assert one.has_parts
     child.kill()
     child.wait()
-    foreground(watch, Tail(folder.logs, said.append))
-    assert said == ["n4 has ended; `./sworm up` starts it again"]
+    for one in (watch, other):
+        foreground(one, Tail(folder.logs, said.append))
+        assert not one.has_parts
+    assert said == [f"n4 has ended; `./sworm up --data {tmp_path}` starts it again"]
