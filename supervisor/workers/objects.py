@@ -23,7 +23,7 @@ from supervisor.core.events import StartWorker
 from supervisor.core.gate import OPEN
 from supervisor.errors import BadValue, NotHandled, StartError, WorkerCrashed, described
 from supervisor.workers.base import OWNER, Worker
-from supervisor.workers.protocol import LATER, Executor, Host, Letter
+from supervisor.workers.protocol import LATER, Executor, Host, Letter, kept
 from supervisor.workers.scope import scope_of
 from supervisor.workers.tracing import shortened
 from supervisor.workers.values import PLAIN, copied, pack_state, unpack
@@ -312,7 +312,7 @@ class ObjectExecutor(Executor):
         elif type(self.worker).begin_handoff is Worker.begin_handoff:
             self.host.state_taken(self, b"", False, "")
         elif self.busy or inspect.iscoroutinefunction(self.worker.begin_handoff):
-            self._task(self._take_state(timeout))
+            kept(self._task(self._take_state(timeout)))
         else:
             self.busy = True
             try:
@@ -322,7 +322,7 @@ class ObjectExecutor(Executor):
                 self._state_failed(described(error))
             else:
                 if is_pending(state):
-                    self._task(self._await_state(state, timeout))
+                    kept(self._task(self._await_state(state, timeout)))
                     return
                 self.host.state_taken(self, packed, True, "")
             self._idle()
@@ -371,7 +371,7 @@ class ObjectExecutor(Executor):
         elif type(worker).begin_handoff is Worker.begin_handoff and type(worker).checkpoint is Worker.checkpoint:
             self.host.checkpoint_taken(self, b"", False, "")
         else:
-            self._task(self._take_checkpoint(worker, timeout))
+            kept(self._task(self._take_checkpoint(worker, timeout)))
 
     async def _take_checkpoint(self, worker: Worker, timeout: float) -> None:
         async def packed() -> bytes:  # within the turn: the next message may change what was returned
@@ -390,7 +390,7 @@ class ObjectExecutor(Executor):
 
     def give_state(self, loser: Pid, state: bytes) -> None:
         """See `Executor.give_state`."""
-        self._task(self._give_state(loser, state))
+        kept(self._task(self._give_state(loser, state)))
 
     async def _give_state(self, loser: Pid, state: bytes) -> None:
         assert self.worker is not None
@@ -455,7 +455,7 @@ class ObjectExecutor(Executor):
         assert self.worker is not None
         self.ending = True
         if self.busy and self.task is not None and self.task is not asyncio.current_task():
-            self._task(self._bury_busy(reason, normal, detail))
+            kept(self._task(self._bury_busy(reason, normal, detail)))
             return
         self.busy = True
         try:
@@ -464,7 +464,7 @@ class ObjectExecutor(Executor):
             self._terminate_failed(error)
             pending = None
         if is_pending(pending):
-            self._task(self._bury_on(pending, normal, detail))
+            kept(self._task(self._bury_on(pending, normal, detail)))
         else:
             self._end(normal, detail)
 

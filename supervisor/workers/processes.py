@@ -33,7 +33,7 @@ from supervisor.errors import (
 from supervisor.workers import asking, frames
 from supervisor.workers.frames import Frames
 from supervisor.workers.launch import Child, Launcher, ending, kill
-from supervisor.workers.protocol import Executor, Host, Letter
+from supervisor.workers.protocol import Executor, Host, Letter, kept
 from supervisor.workers.values import pack_arguments
 
 log = logging.getLogger("supervisor.workers")
@@ -321,7 +321,7 @@ class ProcessExecutor(Executor):
         elif kind == frames.STATE_GIVEN:
             self.host.state_given(self, *fields)
         elif kind == frames.ASK:
-            self.host.loop.create_task(self._ask(*fields), context=self.host.context.copy())
+            kept(self.host.loop.create_task(self._ask(*fields), context=self.host.context.copy()))
         else:
             self._life(kind, fields)
 

@@ -25,6 +25,15 @@ class Later:
 
 LATER = Later()
 
+_kept: set[asyncio.Task[Any]] = set()
+
+
+def kept(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+    """Hold a task that nobody else holds until it is done: its loop holds it weakly."""
+    _kept.add(task)
+    task.add_done_callback(_kept.discard)
+    return task
+
 
 class Letter:
     """A message with its way back.

@@ -21,7 +21,7 @@ from supervisor.core.events import StartWorker
 from supervisor.core.gate import OPEN
 from supervisor.errors import NoReply, NotHandled, StartError, WorkerCrashed, described
 from supervisor.workers.objects import GRACE, is_pending
-from supervisor.workers.protocol import Executor, Host, Letter
+from supervisor.workers.protocol import Executor, Host, Letter, kept
 from supervisor.workers.scope import Current, scope_of
 from supervisor.workers.tracing import shortened
 from supervisor.workers.values import copied, pack_state, unpack
@@ -300,5 +300,5 @@ class TaskExecutor(Executor):
         for letter in letters:
             letter.bounce("")
 
-    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self.host.loop.create_task(coroutine, context=self.context.copy())
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        kept(self.host.loop.create_task(coroutine, context=self.context.copy()))

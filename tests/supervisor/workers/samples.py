@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import weakref
 from functools import wraps
 from os import system  # noqa: F401 - must not be reachable as a target of this module
 from pathlib import Path
@@ -220,6 +221,18 @@ class Stubborn(Worker):
                 Slow.log.append("cancelled")
                 if message == "once":
                     raise
+
+
+async def forgetful() -> None:
+    """Its hook waits for something that nobody but the hook holds."""
+
+    async def resolve(state: Any) -> None:
+        waits = asyncio.get_running_loop().create_future()
+        Slow.hook = weakref.ref(waits)
+        await waits
+
+    current().on_conflict(resolve)  # type: ignore[attr-defined]
+    await Slow.gate("never").wait()
 
 
 async def room(topic: str) -> None:

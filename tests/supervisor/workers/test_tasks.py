@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from supervisor import current
@@ -155,3 +157,15 @@ async def test_a_losers_state_is_merged() -> None:
     stage.workers.give_state(serial, "n2.1.5", pack(["theirs"]))
     assert await stage.told(StateGiven, serial) == StateGiven(serial, "n2.1.5")
     assert await stage.call(serial, "all") == ["cats", "theirs"]
+
+
+async def test_a_hook_that_only_its_own_task_holds_is_not_collected() -> None:
+    stage = Stage()
+    serial = await stage.start("forgetful")
+    stage.workers.give_state(serial, "n2.1.5", pack(1))
+    await stage.until(lambda: Slow.hook is not None)
+    gc.collect()
+    waits = Slow.hook()
+    assert waits is not None
+    waits.set_result(None)
+    assert await stage.told(StateGiven, serial) == StateGiven(serial, "n2.1.5")
