@@ -10,22 +10,9 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING
 
+from registry.core import messages
 from registry.core.events import Send
 from registry.core.ids import Origin
-from registry.core.messages import (
-    Abort,
-    Commit,
-    Fetch,
-    Held,
-    Keep,
-    Opened,
-    Order,
-    OrderDone,
-    Piece,
-    Prepare,
-    Prepared,
-    Seek,
-)
 from supervisor.core.events import Effect
 from supervisor.simulation.feature import Feature, Settings
 
@@ -33,7 +20,10 @@ if TYPE_CHECKING:
     from supervisor.simulation.run import Run
     from supervisor.simulation.world import Host
 
-STEPS = (Order, Prepare, Prepared, Commit, Opened, Abort, OrderDone, Seek, Held, Fetch, Piece, Keep)
+STEPS = (
+    messages.Order, messages.Prepare, messages.Prepared, messages.Commit, messages.Opened, messages.Abort,
+    messages.OrderDone, messages.Seek, messages.Held, messages.Fetch, messages.Piece, messages.Keep,
+)  # fmt: skip
 FAULTS = ("crash", "pause", "cut")
 VICTIMS = ("sender", "receiver", "third")
 
