@@ -121,12 +121,9 @@ class LiveCluster:
 
     def sworm(self, *words: str, check: bool = True, keep: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run `./sworm`, which inherits the files of `keep`; a failure shows what it said."""
-        own = {
-            name: value for name, value in os.environ.items() if name not in FOREIGN and not name.startswith("SWORM_")
-        }
         done = subprocess.run(
             [str(ROOT / "sworm"), *words],
-            env={**own, **self.environ},
+            env=clean_environment() | self.environ,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
