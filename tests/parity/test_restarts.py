@@ -15,7 +15,8 @@ KINDS = [("Keeper", "task"), ("Keeper", "process"), ("keeper", "task"), ("keeper
 
 
 def crash(cluster: Cluster, name: str, sworm: str) -> None:
-    """Its caller hears of it."""
+    """Its caller, on another node, hears of it."""
+    cluster.known(name, sworm=sworm)
     with pytest.raises(Told, match="WorkerCrashed: RuntimeError: as asked"):
         cluster.do("n2", "call", name, "crash", sworm=sworm)
 
