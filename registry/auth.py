@@ -32,6 +32,8 @@ TOKEN_PREFIX = "swm_"  # noqa: S105 - no secret, its shape
 SHOWN = len(TOKEN_PREFIX) + 6
 #: Least time between two updates of a token's `last_used`: reading must not mean writing.
 LAST_USED_EVERY = timedelta(minutes=1)
+#: Seconds after which a stream looks at the rights of its reader again: who lost them must not be told things for ever.
+RECHECK = 30.0
 #: Each request asks this: written out, it costs a fraction of what the ORM takes to write it.
 _TOKEN = "SELECT id, name, scopes, sworms, expires_at, revoked_at, last_used FROM registry_apitoken WHERE hash = %s"  # noqa: S105
 #: The permissions of a user with the sworms that they are bound to: of each group, and the user's own.

@@ -18,11 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http.request import validate_host
 from django.urls import path, re_path
 
 from registry import scopes
-from registry.auth import Again, Principal
+from registry.auth import RECHECK, Again, Principal
 from registry.core.ids import BadName, check_slug
 from registry.hub import SPACING, Place, hub
 from registry.mapstate import Filter
@@ -33,8 +34,6 @@ HEARTBEAT = 5.0
 #: Seconds that a client without a session has to show its token.
 TOKEN_TIMEOUT = 10.0
 
-#: Seconds after which rights are looked at again: a revoked token must not stream for ever.
-RECHECK = 60.0
 
 #: Longest message of a client, in characters, and how many unreadable ones end the connection.
 MAX_MESSAGE = 4_096
@@ -169,7 +168,10 @@ class Viewer:
 
     async def _check_rights(self) -> None:
         assert self._who is not None
-        principal = await self._who()
+        try:
+            principal = await self._who()
+        except (InterfaceError, OperationalError):
+            return  # nobody can say; an outage must not cost people the map that shows it
         if principal is None or not principal.may(scopes.READ):
             raise Refused(NOT_SIGNED_IN, "not_signed_in", "the right to look has ended")
 

@@ -22,7 +22,7 @@ import msgspec
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from registry.auth import Again, Principal
+from registry.auth import RECHECK, Again, Principal
 from registry.models import Counter, Event
 from registry.past import refuse_compacted
 from registry.problems import Problem
@@ -36,8 +36,6 @@ CONTENT_TYPE = "text/event-stream"
 LOOK = 0.2
 #: Seconds between two heartbeats of a stream.
 HEARTBEAT = 10.0
-#: Seconds after which the right to look is looked at again.
-RECHECK = 30.0
 #: Milliseconds until a browser comes back after an end.
 RETRY_MS = 1_000
 #: Events that are read at once.

@@ -12,6 +12,9 @@ from registry import urls as registry_urls
 from supervisor import urls as supervisor_urls
 from swormweb import pages
 
+#: What a browser is shown when a request fails.
+handler500 = "swormweb.views.failed"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(supervisor_urls.urlpatterns)),

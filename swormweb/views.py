@@ -6,6 +6,7 @@ template. Who may do what is asked of `registry.auth`, once a page, and repeated
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,10 @@ from uuid import UUID
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.template.loader import get_template
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -174,3 +177,17 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session."""
     logout(request)
     return HttpResponseRedirect(SIGN_IN)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """What a request that failed is shown: which service is away, or that it was our mistake. Reads no table itself."""
+    error = sys.exc_info()[1]
+    away = isinstance(error, OperationalError | InterfaceError)
+    title = "PostgreSQL does not answer" if away else "The control plane failed"
+    detail = (
+        "The request was not carried out; pages come back with it." if away
+        else "The request was not carried out because of an error on our side; it is in the log of the web process."
+    )  # fmt: skip
+    status = 503 if away else 500
+    shown = {"title": title, "detail": detail, "status": status, "request": request}
+    return HttpResponse(get_template("500.html").render(shown), status=status)

@@ -16,12 +16,12 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import Client as Browser
 from django.utils import timezone
 
 from registry import consumers
-from registry.auth import issue_token
+from registry.auth import Again, issue_token
 from registry.consumers import websocket_urlpatterns
 from registry.hub import hub
 from registry.models import Removal
@@ -417,6 +417,45 @@ def test_a_token_that_is_revoked_ends_its_stream(
         await sync_to_async(row.save)()
         assert (await told(socket, "error"))["code"] == "not_signed_in"
         assert await closed(socket) == 4401
+
+    play(scenario)
+
+
+def test_who_signs_out_is_told_nothing_more(play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "RECHECK", 0.0)
+    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
+
+    async def scenario(client: Client) -> None:
+        user = await sync_to_async(User.objects.get)(username="ann")
+        socket = await client.connect(user=user)
+        assert (await told(socket))["type"] == "snapshot"
+        assert (await told(socket, "heartbeat"))["type"] == "heartbeat"
+        await sync_to_async(socket.scope["session"].flush)()
+        assert (await told(socket, "error"))["code"] == "not_signed_in"
+        assert await closed(socket) == 4401
+
+    play(scenario)
+
+
+def test_an_outage_of_the_tables_ends_no_stream(
+    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK", 0.0)
+    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
+
+    async def scenario(client: Client) -> None:
+        user = await sync_to_async(User.objects.get)(username="ann")
+        socket = await client.connect(user=user)
+        assert (await told(socket))["type"] == "snapshot"
+
+        def out_of_reach(who: Again) -> None:
+            raise OperationalError("out of reach")
+
+        monkeypatch.setattr(Again, "__call__", out_of_reach)
+        for _ in range(3):
+            assert (await told(socket, "heartbeat"))["type"] == "heartbeat"
+        monkeypatch.undo()
+        await sync_to_async(socket.scope["session"].flush)()
 
     play(scenario)
 
