@@ -79,7 +79,6 @@ class Drain:
             self._ask(now)
         if row.cancelled_by and not self._cancelling and self._asked and there is not None:
             self._cancelling = True
-            self.operation.steps.append(operations.note(f"{row.cancelled_by} wants no more of it"))
             self._pool.submit(self._send_cancel)
         if now < self._look_at and self._cancelled is None and there is not None and there.status != "left":
             return True

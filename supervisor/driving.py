@@ -46,7 +46,6 @@ class Drive:
         now = time.time()
         effects: list[Effect] = []
         if row.cancelled_by and not self._machine.cancelled:
-            self.operation.steps.append(operations.note(f"cancelled by {row.cancelled_by}; what is under way finishes"))
             effects += self._machine.step(Cancelled(), now)
         while self._answers:
             effects += self._machine.step(self._answers.popleft(), now)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, QuerySet
+from django.db.models import Exists, F, Func, JSONField, QuerySet, Value
 from django.utils import timezone
 
 from registry import bell
@@ -100,9 +100,10 @@ def _refuse_second(kind: str, target: Mapping[str, str], sentence: str) -> None:
 def cancel(operation: Operation, who: str) -> Operation:
     """Begin nothing more of an operation; what is under way finishes. A problem when it has ended."""
     ended = {"state": CANCELLED, "ended_at": timezone.now(), "cancelled_by": who}
-    steps = [*operation.steps, note(f"cancelled by {who} before it began")]
-    if not Operation.objects.filter(pk=operation.pk, state=PENDING).update(**ended, steps=steps):
-        wished = still_open(operation).filter(cancelled_by="").update(cancelled_by=who)
+    unbegun = Operation.objects.filter(pk=operation.pk, state=PENDING)
+    if not unbegun.update(**ended, steps=_noted(f"cancelled by {who} before it began")):
+        steps = _noted(f"{who} wants no more of it")
+        wished = still_open(operation).filter(cancelled_by="").update(cancelled_by=who, steps=steps)
         if not wished and not still_open(operation).exists():
             operation.refresh_from_db()
             raise Problem("ended", f"it is {operation.state}")
@@ -170,7 +171,7 @@ def step_item(step: OperationStep, created_at: datetime) -> dict[str, Any]:
 def take_up(operation: Operation, term: Term) -> bool:
     """Begin, or go on with, an operation; False when it is not open any more, or the term is lost."""
     again = operation.state == RUNNING
-    steps = [*operation.steps, note(f"taken up {'again ' if again else ''}by {term.holder}")]
+    steps = _noted(f"taken up {'again ' if again else ''}by {term.holder}")
     started_at = operation.started_at or timezone.now()
     fresh = _mine(operation, term).filter(state=operation.state)
     taken = fresh.update(state=RUNNING, steps=steps, started_at=started_at) == 1
@@ -208,7 +209,7 @@ def _ending(operation: Operation, done: int, ended: End) -> dict[str, Any]:
         "state": ended.state,
         "done": F("total") if ended.state == SUCCEEDED else done,
         "problem": problem,
-        "steps": [*operation.steps, note(ended.detail or ended.state)],
+        "steps": _noted(ended.detail or ended.state),
         "ended_at": timezone.now(),
     }
 
@@ -232,6 +233,12 @@ def stored_steps(operation: Operation) -> list[Step]:
 def note(text: str) -> dict[str, str]:
     """One line of what became of an operation."""
     return {"at": stamp(time.time()), "text": text}
+
+
+def _noted(text: str) -> Func:
+    """The stored lines with one more, whoever else adds to them meanwhile."""
+    line = Value([note(text)], output_field=JSONField())
+    return Func(F("steps"), line, template="(%(expressions)s)", arg_joiner=" || ", output_field=JSONField())
 
 
 def stamp(at: float) -> str:

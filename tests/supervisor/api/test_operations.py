@@ -216,9 +216,12 @@ def test_a_running_drain_is_cancelled_by_its_node(ask: Asking, lobby: Process, a
     agent.answers.update(drain=ACCEPTED, cancel_drain=ACCEPTED)
     operation = drain(ask).body["id"]
     driver.until(operation, lambda found: agent.seen)
-    assert ask.post(f"/operations/{operation}/cancel").body["cancelling"]
+    wished = ask.post(f"/operations/{operation}/cancel").body
+    assert wished["cancelling"]
     found = driver.ended(operation)
     assert (found["state"], agent.ops()) == ("cancelled", ["drain", "cancel_drain"])
+    assert wished["steps"][-2]["text"] == "token:test wants no more of it"
+    assert [step for step in found["steps"] if "no more" in step["text"]] == [wished["steps"][-2]]
 
 
 def test_a_drain_that_its_node_does_not_give_up_goes_on(
