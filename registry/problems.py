@@ -42,11 +42,6 @@ CODES: dict[str, tuple[int, str, str]] = {
     "has_processes": (409, "Still has processes", "A sworm with processes cannot be deleted."),
     "not_ended": (409, "Not over yet", "Only a node that left or died can be forgotten."),
     "ended": (409, "Already over", "The operation has ended and cannot be cancelled."),
-    "not_cancellable": (
-        409,
-        "Cannot be cancelled",
-        "It is at its end, or its node was told to end.",
-    ),
     "in_progress": (
         409,
         "Under way already",

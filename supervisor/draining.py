@@ -172,6 +172,8 @@ class Drain:
             problem = problem_of(error)
             self._cancelled = False
             self._cancelling = problem.code not in AGAIN
+            if self._cancelling:
+                operations.remark(self.operation, self._term, f"it goes on: {problem.detail}")
         else:
             self._cancelled = True
         finally:

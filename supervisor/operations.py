@@ -180,6 +180,11 @@ def take_up(operation: Operation, term: Term) -> bool:
     return taken
 
 
+def remark(operation: Operation, term: Term, text: str) -> None:
+    """Add a line to what became of an operation that has not ended."""
+    _mine(operation, term).update(steps=_noted(text))
+
+
 def store(operation: Operation, term: Term, steps: Iterable[Step], done: int, end: End | None) -> bool:
     """Store what changed, all or nothing; False when the operation is not open any more, or the term is lost."""
     with transaction.atomic():

@@ -232,7 +232,10 @@ def test_a_drain_that_its_node_does_not_give_up_goes_on(
     operation = drain(ask).body["id"]
     driver.until(operation, lambda found: agent.seen)
     ask.post(f"/operations/{operation}/cancel")
-    driver.until(operation, lambda found: agent.ops() == ["drain", "cancel_drain"])
+    driver.until(
+        operation, lambda found: found["steps"][-2]["text"] == "it goes on: not_cancellable: n1 leaves already"
+    )
+    assert agent.ops() == ["drain", "cancel_drain"]
     add_process("rooms", "lobby", node="n2", epoch=7)
     Node.objects.filter(name="n1").update(status="left")
     said(agent, "drain_ended")
