@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from msgspec import Meta
 
 from registry.core.ids import MAX_NAME
-from registry.problems import Problem, refused
+from registry.problems import Problem
 
 #: Largest body, in bytes, where nothing else is said.
 MAX_BODY = 1024 * 1024
@@ -38,6 +38,7 @@ AnyBody = TypeVar("AnyBody", bound=msgspec.Struct)
 _UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 _AT = re.compile(r"(?P<sentence>.*) - at `(?P<path>.*)`\Z", re.DOTALL)
+_MISSING = "is missing"
 _FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<field>[^`]*)`")
 
 
@@ -55,15 +56,15 @@ def read(request: HttpRequest, kind: type[AnyBody], *, limit: int = MAX_BODY, op
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        _check_readable(raw)  # a value is refused as soon as it is read; what comes after it may be no JSON at all
-        raise refusal(error) from None
+        # A value is refused as soon as it is read; what comes after it may be no JSON at all.
+        raise refusal(error, _decoded(raw), kind) from None
     except _UNREADABLE as error:
         raise unreadable(error) from None
 
 
-def _check_readable(raw: bytes) -> None:
+def _decoded(raw: bytes) -> Any:
     try:
-        msgspec.json.decode(raw)
+        return msgspec.json.decode(raw)
     except _UNREADABLE as error:
         raise unreadable(error) from None
 
@@ -78,19 +79,41 @@ def convert(value: Any, kind: type[AnyBody]) -> AnyBody:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise refusal(error) from None
+        raise refusal(error, value, kind) from None
 
 
-def refusal(error: msgspec.ValidationError) -> Problem:
-    """msgspec's sentence as a problem that names the field."""
+def refusal(first: msgspec.ValidationError, value: Any, kind: type[msgspec.Struct]) -> Problem:
+    """A problem that names every field that is wrong. msgspec tells of the first alone: the others are asked for."""
+    wrong = dict([_named(first)])
+    if isinstance(value, dict):
+        known = {field.encode_name: field.required for field in msgspec.structs.fields(kind)}
+        wrong |= {name: _MISSING for name, required in known.items() if required and name not in value}
+        for name in value:
+            wrong |= _wrong_by_itself(name, value[name], kind)
+    return Problem("invalid", "; ".join(f"{field}: {sentence}" for field, sentence in wrong.items()), errors=wrong)
+
+
+def _wrong_by_itself(name: str, value: Any, kind: type[msgspec.Struct]) -> dict[str, str]:
+    """What is wrong with one member, whichever others there are."""
+    try:
+        msgspec.convert({name: value}, kind)
+    except msgspec.ValidationError as error:
+        field, sentence = _named(error)
+        if field == name or field.startswith((f"{name}.", f"{name}[")):
+            return {field: sentence}
+    return {}
+
+
+def _named(error: msgspec.ValidationError) -> tuple[str, str]:
+    """msgspec's sentence, with the field that it is about."""
     match = _AT.match(str(error))
     sentence, path = (match["sentence"], match["path"]) if match else (str(error), "$")
     field = path.removeprefix("$").removeprefix(".")
     named = _FIELD.match(sentence)
     if named:
         field = f"{field}.{named['field']}".removeprefix(".")
-        sentence = "is missing" if named["what"].startswith("missing") else "is not a field of this body"
-    return refused(field or "body", sentence)
+        sentence = _MISSING if named["what"].startswith("missing") else "is not a field of this body"
+    return field or "body", sentence
 
 
 def _raw(request: HttpRequest, limit: int) -> bytes:

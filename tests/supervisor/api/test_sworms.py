@@ -171,3 +171,11 @@ def test_rights(rooms: str) -> None:
     assert bound.get("/sworms").body["items"] == []
     assert bound.post("/sworms", {"name": "halls"}).code == "forbidden"
     assert bound.post("/sworms", {"name": "games"}).status == 201
+
+
+def test_every_field_that_is_wrong_is_named(ask: Asking, rooms: str) -> None:
+    body = {"handoff": "yes", "max_restarts": 2, "max_seconds": None, "allowed_modules": ["a", 5], "odd": 1}
+    wrong = ask.patch("/sworms/rooms", body, If_Match='"1"')
+    assert (wrong.status, sorted(wrong.fields)) == (422, ["allowed_modules[1]", "handoff", "max_seconds", "odd"])
+    assert all(error["detail"] in wrong.body["detail"] for error in wrong.body["errors"])
+    assert ask.post("/sworms", {"handoff": 1, "odd": 1}).fields == ["handoff", "name", "odd"]
