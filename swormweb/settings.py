@@ -201,8 +201,11 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"expected": {"()": "swormweb.logs.ExpectedRefusals"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["expected"]}},
+    "filters": {
+        "expected": {"()": "swormweb.logs.ExpectedRefusals"},
+        "outages": {"()": "swormweb.logs.OutagesOnce"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["expected", "outages"]}},
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
