@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -20,6 +21,8 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
+
+logger = logging.getLogger(__name__)
 
 #: Requests answered at once; a call that waits for its worker holds a thread, but no database connection.
 THREADS = 256
@@ -85,6 +88,9 @@ class ThreadedHandler(ASGIHandler):
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and (error := sending.exception()) is not None:
+                logger.error("an answer broke off", exc_info=error)
+                await send({"type": "http.response.body"})  # its end: else the client would wait for more for ever
         finally:
             for task in (sending, leaving):
                 task.cancel()

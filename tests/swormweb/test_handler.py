@@ -36,7 +36,15 @@ def stream(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(parts())
 
 
-urlpatterns = [path("echo", echo), path("fail", fail), path("stream", stream)]
+def broken(request: HttpRequest) -> HttpResponseBase:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one "
+        raise RuntimeError("half-way")
+
+    return StreamingHttpResponse(parts())
+
+
+urlpatterns = [path("echo", echo), path("fail", fail), path("stream", stream), path("broken", broken)]
 
 
 @pytest.fixture
@@ -99,6 +107,15 @@ async def test_what_fails_is_an_answer_too(handler: ThreadedHandler) -> None:
 @pytest.mark.asyncio
 async def test_a_stream_is_sent_as_it_comes(handler: ThreadedHandler) -> None:
     assert whole(await ask(handler, "/stream")) == (200, b"one two")
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_breaks_off_ends_and_is_logged(
+    handler: ThreadedHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = await ask(handler, "/broken")
+    assert (whole(sent), sent[-1].get("more_body", False)) == ((200, b"one "), False)
+    assert "half-way" in caplog.text
 
 
 @pytest.mark.asyncio
