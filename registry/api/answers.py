@@ -58,8 +58,8 @@ class Sworm(msgspec.Struct):
     advice: list[Advice] | msgspec.UnsetType = msgspec.UNSET  #: in the answer to a change: what to know about it
 
 
-class Process(msgspec.Struct):
-    """A process. `observed` is false while no observer writes: an agent was asked instead."""
+class PastProcess(msgspec.Struct):
+    """A process as it stood."""
 
     sworm: str
     name: str
@@ -68,14 +68,19 @@ class Process(msgspec.Struct):
     epoch: int
     state: Literal["starting", "running", "handing_off", "restarting", "failed"]
     target: str
-    args: list[Any]
-    kwargs: dict[str, Any]
     isolation: Literal["task", "process"]
     groups: list[str]
-    meta: dict[str, Any]
     restarts: int
     started_at: datetime
     revision: int
+
+
+class Process(PastProcess):
+    """A process as it stands. `observed` is false while no observer writes: an agent was asked instead."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    meta: dict[str, Any]
     observed: bool = True
 
 
@@ -169,8 +174,8 @@ class Moves(msgspec.Struct):
     moves: list[Move]
 
 
-class Node(msgspec.Struct):
-    """A node."""
+class PastNode(msgspec.Struct):
+    """A node as it stood."""
 
     name: str
     incarnation: int
@@ -181,10 +186,15 @@ class Node(msgspec.Struct):
     capacity: float
     sworms: list[str]
     processes: int
+    revision: int
+
+
+class Node(PastNode):
+    """A node as it stands."""
+
     last_seen: datetime
     stats: dict[str, Any]
     definitions: dict[str, int]
-    revision: int
 
 
 class Progress(msgspec.Struct):
@@ -229,38 +239,6 @@ class Step(msgspec.Struct):
     attempts: int
     code: str
     detail: str
-
-
-class PastNode(msgspec.Struct):
-    """A node as it stood."""
-
-    name: str
-    incarnation: int
-    status: Literal["alive", "suspect", "draining", "left", "dead"]
-    cordoned: bool
-    url: str
-    labels: dict[str, str]
-    capacity: float
-    sworms: list[str]
-    processes: int
-    revision: int
-
-
-class PastProcess(msgspec.Struct):
-    """A process as it stood."""
-
-    sworm: str
-    name: str
-    pid: str
-    node: str
-    epoch: int
-    state: Literal["starting", "running", "handing_off", "restarting", "failed"]
-    target: str
-    isolation: Literal["task", "process"]
-    groups: list[str]
-    restarts: int
-    started_at: datetime
-    revision: int
 
 
 class PastMap(msgspec.Struct):
