@@ -9,7 +9,7 @@ has not begun to leave. A node that came back under a new incarnation has nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,8 +21,9 @@ from registry.models import Event, Node, Process
 from registry.problems import Problem, problem_of
 from supervisor import commands, operations
 from supervisor.client import Asked
-from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Rules, Step
+from supervisor.core.operation import AGAIN, DONE, GONE, OPEN, End, Fact, Rules, Step
 from supervisor.core.operation import FAILED as STEP_FAILED
+from supervisor.driving import facts_of
 from supervisor.models import CANCELLED, FAILED, SUCCEEDED, Operation
 from supervisor.operations import Move, Term
 
@@ -96,8 +97,8 @@ class Drain:
     def _gone_from(self, left: set[tuple[str, str]]) -> list[Step]:
         """The steps of what the node does not run any more, with where it runs now."""
         away = [self._open.pop(key) for key in [key for key in self._open if key not in left]]
-        where = _where(away)
-        return [_ended(step, where.get((step.sworm, step.name)), time.time()) for step in away]
+        facts = facts_of(away)
+        return [_ended(step, facts.get((step.sworm, step.name)), time.time()) for step in away]
 
     def _without_state(self, now: float) -> list[Step]:
         """The steps of what the node itself named as not handed over, whatever they looked like before."""
@@ -181,22 +182,10 @@ class Drain:
             connection.close()
 
 
-def _where(steps: Iterable[Step]) -> dict[tuple[str, str], tuple[str, str]]:
-    """{(sworm, name): (node, pid)} of what runs elsewhere now."""
-    names: dict[str, list[str]] = {}
-    for step in steps:
-        names.setdefault(step.sworm, []).append(step.name)
-    return {
-        (row[0], row[1]): (row[2], row[3])
-        for sworm, wanted in names.items()
-        for row in Process.objects.filter(sworm=sworm, name__in=wanted).values_list("sworm", "name", "node", "pid")
-    }
-
-
-def _ended(step: Step, where: tuple[str, str] | None, now: float) -> Step:
-    if where is None:
+def _ended(step: Step, fact: Fact | None, now: float) -> Step:
+    if fact is None:
         return replace(step, state=GONE, ended_at=now, code="unknown_process", detail="it is registered no more")
-    return replace(step, state=DONE, ended_at=now, detail=f"runs on {where[0]} as {where[1]}")
+    return replace(step, state=DONE, ended_at=now, detail=f"runs on {fact.node} as {fact.pid}")
 
 
 def _of(node: str, incarnation: int) -> QuerySet[Process]:

@@ -54,7 +54,7 @@ class Drive:
 
     def _look(self) -> Looked:
         wanted = {number: self._machine.steps[number] for number in self._machine.wanted()}
-        facts = _facts(wanted.values())
+        facts = facts_of(wanted.values())
         sworm = self.operation.sworm
         fit = takers(sworm, ("alive", "suspect"))
         return Looked({n: facts.get((step.sworm, step.name)) for n, step in wanted.items()}, fit)
@@ -113,7 +113,7 @@ def _first(host: str, nodes: list[Asked]) -> list[Asked]:
     return sorted(nodes, key=lambda asked: asked.node != host)
 
 
-def _facts(steps: Iterable[Step]) -> dict[tuple[str, str], Fact]:
+def facts_of(steps: Iterable[Step]) -> dict[tuple[str, str], Fact]:
     """What the read model says of the names of these steps."""
     names: dict[str, list[str]] = {}
     for step in steps:
