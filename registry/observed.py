@@ -20,11 +20,10 @@ from django.db import connection
 from django.utils import timezone
 
 from registry.models import ObservedVersion, ObserverTerm
+from registry.stream import OBSERVED
 
 logger = logging.getLogger(__name__)
 
-#: Channel on which the observer announces {"revision", "versions": {sworm: {origin: version}}} after each commit.
-CHANNEL = "sworm:observed"
 #: Seconds to wait for an announcement before the database is asked at all.
 AT_ONCE = 0.02
 #: Seconds between two looks into the database while waiting.
@@ -81,7 +80,7 @@ class Announcements:
     def _listen(self) -> None:
         client = redis.Redis.from_url(self._url, socket_connect_timeout=2.0, health_check_interval=10)
         with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
-            pubsub.subscribe(CHANNEL)
+            pubsub.subscribe(OBSERVED)
             while True:
                 message = pubsub.get_message(timeout=5.0)
                 if message is not None:
@@ -93,7 +92,7 @@ def _announced(data: bytes) -> dict[tuple[str, str], int]:
         versions: dict[str, dict[str, int]] = msgspec.msgpack.decode(data)["versions"]
         return {(sworm, origin): number for sworm, origins in versions.items() for origin, number in origins.items()}
     except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
-        logger.warning("an announcement on %s is not readable", CHANNEL)
+        logger.warning("an announcement on %s is not readable", OBSERVED)
         return {}
 
 

@@ -22,7 +22,6 @@ from registry.auth import Principal
 from registry.core.ids import Pid
 from registry.core.names import Spec
 from registry.models import Membership, Process, Sworm
-from registry.models.definition import WIRE_FIELDS
 from registry.observed import wait_observed
 from registry.problems import Problem
 from supervisor import commands, definitions
@@ -42,9 +41,6 @@ OURSELVES = Principal("code", {})
 
 #: Seconds that the answer to a call of a whole group may be on its way beyond the calls' own time-out.
 SLACK = 1.0
-
-#: Fields of a definition that a class gives.
-_WRITTEN = tuple(field for field in WIRE_FIELDS if field not in ("name", "revision", "deleted"))
 
 #: What was noted of each class already: it does not change while a process runs.
 _proposed: dict[str, dict[str, Any]] = {}
@@ -187,7 +183,7 @@ def row_of(definition: Definition) -> Sworm:
 
 def fields_of(definition: Definition) -> dict[str, Any]:
     """What a class says of its sworm, as a row holds it."""
-    fields = {field: getattr(definition, field) for field in _WRITTEN}
+    fields = {field: getattr(definition, field) for field in definitions.WRITABLE}
     fields["allowed_modules"] = list(definition.allowed_modules)
     fields["constraints"] = written(definition.constraints)
     return fields

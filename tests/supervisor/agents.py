@@ -21,7 +21,7 @@ from django.db.models import F
 from registry.core.ids import origin_of, pid_of
 from registry.jsonable import jsonable
 from registry.models import Counter, Membership, Node, ObservedVersion, ObserverTerm, Process
-from registry.observed import CHANNEL
+from registry.stream import OBSERVED
 from supervisor import tasks
 from supervisor.broker import DoorbellBroker, embedded_worker
 
@@ -264,4 +264,4 @@ class Agent:
                 sworm=sworm, origin=self.origin, defaults={"version": self._version}
             )
         versions = {sworm: {self.origin: self._version}}
-        self._redis.publish(CHANNEL, msgspec.msgpack.encode({"revision": revision, "versions": versions}))
+        self._redis.publish(OBSERVED, msgspec.msgpack.encode({"revision": revision, "versions": versions}))
