@@ -16,6 +16,7 @@ from registry.models import Node, Process, Sworm
 from supervisor.core.constraints import BadConstraint, eligible, parse
 from supervisor.core.spec import PERMANENT, PROCESS, TEMPORARY, allows
 from supervisor.core.strategies import UNIFORM
+from supervisor.fitness import hosts
 
 DANGER = "danger"
 NOTE = "note"
@@ -97,15 +98,11 @@ def _nodes(row: Sworm, fields: list[str]) -> Iterator[Advice]:
     except BadConstraint:
         return  # `check` refuses it
     nodes = Node.objects.filter(forgotten=False, status="alive")
-    fitting = [node.name for node in nodes if _hosts(node, row.name) and eligible(wanted, node.labels)]
+    fitting = [node.name for node in nodes if hosts(node, row.name) and eligible(wanted, node.labels)]
     if not fitting:
         yield Advice("constraints", DANGER, "no live node has these labels: whatever is registered or re-homed waits")
     elif len(fitting) == 1:
         yield Advice("constraints", DANGER, f"only {fitting[0]} has these labels: nothing takes over when it is gone")
-
-
-def _hosts(node: Node, sworm: str) -> bool:
-    return "*" in node.sworms or sworm in node.sworms
 
 
 def _running(before: Sworm, after: Sworm, fields: list[str]) -> Iterator[Advice]:

@@ -14,10 +14,8 @@ from registry.core.ids import origin_of
 from registry.models import Node, Process, Sworm
 from supervisor import commands
 from supervisor.core import constraints
-from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, Candidate, wish
-
-#: Strategies whose wishes can be told from the read model.
-_TOLD = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
+from supervisor.core.strategies import UNIFORM, Candidate, wish
+from supervisor.fitness import TOLD, candidate, constraints_of, hosts
 
 
 @dataclass
@@ -37,13 +35,13 @@ def moves(name: str) -> list[dict[str, Any]]:
     mine = Process.own().filter(node=name, pid__startswith=origin_of(name, node.incarnation) + ".")
     rows = mine.order_by("sworm", "name").values_list("sworm", "name")
     takers = {sworm: _takers(sworm, others) for sworm in {sworm for sworm, _ in rows}}
-    load = {other.name: Candidate(other.name, other.labels, other.capacity, other.processes) for other in others}
+    load = {other.name: candidate(other) for other in others}
     return [_move(sworm, process, name, takers[sworm], load) for sworm, process in rows]
 
 
 def _move(sworm: str, process: str, node: str, takers: _Takers, load: dict[str, Candidate]) -> dict[str, Any]:
     to = None
-    if takers.fit and takers.strategy in _TOLD:
+    if takers.fit and takers.strategy in TOLD:
         to = wish(takers.strategy, process, "", [load[fit] for fit in takers.fit])
         load[to] = load[to]._replace(processes=load[to].processes + 1)
     return {"sworm": sworm, "name": process, "from": node, "to": to, "problem": takers.problem, "why": takers.why}
@@ -51,17 +49,17 @@ def _move(sworm: str, process: str, node: str, takers: _Takers, load: dict[str, 
 
 def _takers(sworm: str, others: Iterable[Node]) -> _Takers:
     row = Sworm.objects.filter(name=sworm, deleted=False).first()
-    hosts = [node for node in others if {"*", sworm} & {*node.sworms}]
-    demands = constraints.parse(row.constraints if row is not None else {})
-    fit = sorted(node.name for node in hosts if constraints.eligible(demands, node.labels))
+    hosting = [node for node in others if hosts(node, sworm)]
+    demands = constraints_of(sworm)
+    fit = sorted(node.name for node in hosting if constraints.eligible(demands, node.labels))
     strategy = row.distribution_strategy if row is not None else UNIFORM
-    return _Takers(strategy, fit, _problem(sworm, hosts, fit, demands), _why(row, strategy))
+    return _Takers(strategy, fit, _problem(sworm, hosting, fit, demands), _why(row, strategy))
 
 
-def _problem(sworm: str, hosts: list[Node], fit: list[str], demands: constraints.Constraints) -> str | None:
+def _problem(sworm: str, hosting: list[Node], fit: list[str], demands: constraints.Constraints) -> str | None:
     if fit:
         return None
-    if hosts:
+    if hosting:
         return f"no other node that is up and hosts {sworm} meets {constraints.described(demands)}"
     return f"no other node that is up and takes processes hosts {sworm}"
 
@@ -70,6 +68,6 @@ def _why(row: Sworm | None, strategy: str) -> str:
     sentences = []
     if row is not None and not row.handoff:
         sentences.append(f"it starts afresh there: {row.name} does not hand off")
-    if strategy not in _TOLD:
+    if strategy not in TOLD:
         sentences.append(f"{strategy} chooses its node, which only the agents can tell")
     return "; ".join(sentences)

@@ -10,16 +10,20 @@ from collections.abc import Iterable
 
 from registry.models import Node, Sworm
 from supervisor.core.constraints import BadConstraint, Constraints, described, eligible, parse
+from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, Candidate
 
 #: Statuses of nodes that take processes.
 TAKING = ("alive",)
+
+#: Strategies whose wishes can be told from the read model.
+TOLD = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
 
 
 def obstacle(sworm: str, node: Node) -> str | None:
     """Why a node may not take a process of a sworm now."""
     if node.status not in TAKING or node.cordoned:
         return f"{node.name} is {'cordoned' if node.cordoned else node.status} and takes no processes"
-    if "*" not in node.sworms and sworm not in node.sworms:
+    if not hosts(node, sworm):
         return f"{node.name} does not host {sworm}"
     constraints = constraints_of(sworm)
     if not eligible(constraints, node.labels):
@@ -28,15 +32,27 @@ def obstacle(sworm: str, node: Node) -> str | None:
     return None
 
 
-def takers(sworm: str, statuses: Iterable[str] = TAKING) -> frozenset[str]:
+def hosts(node: Node, sworm: str) -> bool:
+    """Whether a node was told to run a sworm's processes."""
+    return "*" in node.sworms or sworm in node.sworms
+
+
+def fit(sworm: str, statuses: Iterable[str] = TAKING) -> list[Node]:
     """The nodes that may take processes of a sworm."""
     constraints = constraints_of(sworm)
     rows = Node.objects.filter(forgotten=False, cordoned=False, status__in=tuple(statuses))
-    return frozenset(
-        name
-        for name, hosted, labels in rows.values_list("name", "sworms", "labels")
-        if {"*", sworm} & {*hosted} and eligible(constraints, labels)
-    )
+    rows = rows.defer("stats", "definitions")
+    return [node for node in rows if hosts(node, sworm) and eligible(constraints, node.labels)]
+
+
+def takers(sworm: str, statuses: Iterable[str] = TAKING) -> frozenset[str]:
+    """Their names."""
+    return frozenset(node.name for node in fit(sworm, statuses))
+
+
+def candidate(node: Node) -> Candidate:
+    """A node as strategies see it."""
+    return Candidate(node.name, node.labels, node.capacity, node.processes)
 
 
 def constraints_of(sworm: str) -> Constraints:

@@ -12,30 +12,29 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from registry.models import Node, Process, Sworm
+from registry.models import Process, Sworm
 from supervisor import operations
-from supervisor.core import constraints, rebalance
+from supervisor.core import rebalance
 from supervisor.core.operation import Rules
 from supervisor.core.rebalance import Limits, Placed
-from supervisor.core.strategies import LEAST_LOADED, UNIFORM, UNIFORM_QUORUM, Candidate
+from supervisor.core.strategies import Candidate
+from supervisor.fitness import TOLD, candidate, fit
 from supervisor.models import Operation
 from supervisor.operations import Move
 
 KIND = "rebalance"
 #: Moves under way at once: a rebalance is never urgent.
 WIDTH = 2
-#: Strategies whose wishes can be told from the read model.
-PLANNED = (UNIFORM, UNIFORM_QUORUM, LEAST_LOADED)
 
 
 def plan(row: Sworm, limits: Limits) -> list[rebalance.Move]:
     """The moves that bring a sworm to where its strategy wants it; without a target: wherever that says then."""
     own = Process.own().filter(sworm=row.name, state="running")
     placed = [Placed(row.name, *values, values[2] / 1e6) for values in own.values_list("name", "node", "epoch")]
-    candidates, now = _candidates(row), time.time()
-    if row.distribution_strategy in PLANNED:
+    candidates, now = [candidate(node) for node in fit(row.name)], time.time()
+    if row.distribution_strategy in TOLD:
         return rebalance.plan(placed, candidates, row.distribution_strategy, limits, now)
-    where, known = {one.name: one.node for one in placed}, {candidate.node for candidate in candidates}
+    where, known = {one.name: one.node for one in placed}, {one.node for one in candidates}
 
     def stay(name: str, found: Sequence[Candidate]) -> str:
         return where[name] if where[name] in known else found[0].node
@@ -59,13 +58,3 @@ def begin(
     rules = Rules(width=WIDTH, per_minute=per_minute, planned=True)
     only = f"{row.name} is being rebalanced already"
     return operations.begin(KIND, moves, rules, who, reason, params=params, only=only, sworm=row.name)
-
-
-def _candidates(row: Sworm) -> list[Candidate]:
-    demands = constraints.parse(row.constraints)
-    nodes = Node.objects.filter(forgotten=False, cordoned=False, status="alive")
-    return [
-        Candidate(node.name, node.labels, node.capacity, node.processes)
-        for node in nodes
-        if {"*", row.name} & {*node.sworms} and constraints.eligible(demands, node.labels)
-    ]
