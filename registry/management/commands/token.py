@@ -19,6 +19,7 @@ from registry.auth import issue_token, told
 from registry.core.ids import BadName, check_slug
 from registry.management.command import SwormCommand
 from registry.management.database import needs_database
+from registry.models import Sworm
 from registry.scopes import ALL, SCOPES
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
@@ -69,6 +70,9 @@ class Command(SwormCommand):
         """Make it and print it."""
         scopes = ALL if EVERY_SCOPE in options["scope"] else frozenset(options["scope"])
         sworms, expires_at = options["sworm"], options["expires"]
+        known = {*Sworm.objects.filter(name__in=sworms, deleted=False).values_list("name", flat=True)}
+        for sworm in sorted({*sworms} - known):
+            self.stderr.write(f"no definition is named {sworm!r} yet; the token reaches it once there is one")
         text, row = issue_token(options["name"], scopes, sworms=sworms, expires_at=expires_at, created_by="cli")
         audit("cli", "token.create", row.name, after=told(row), id=row.pk)
         if options["json"]:

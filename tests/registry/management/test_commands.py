@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.auth import consume_sign_in_link, principal_of_token
 from registry.management.commands import signin, token
-from registry.models import ApiToken, AuditEntry
+from registry.models import ApiToken, AuditEntry, Sworm
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +29,13 @@ def test_a_token_is_printed_and_works() -> None:
     principal = principal_of_token(text)
     assert (principal.scopes, principal.sworms) == ({"read", "process:call"}, {"rooms"})
     assert AuditEntry.objects.get().action == "token.create"
+
+
+def test_a_sworm_that_is_not_defined_is_told_of() -> None:
+    Sworm.objects.create(name="rooms")
+    err = io.StringIO()
+    assert run("token", "create", "ci", "--scope", "read", "--sworm", "rooms", "--sworm", "roms", stderr=err)
+    assert err.getvalue() == "no definition is named 'roms' yet; the token reaches it once there is one\n"
 
 
 def test_all_scopes_an_end_and_json() -> None:
