@@ -20,10 +20,9 @@ from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
-from registry.admin import ByScope, HandsOut, LinesField, principal_of
+from registry.admin import ByScope, HandsOut, SwormsField, principal_of
 from registry.audit import audit
 from registry.auth import Principal, grants_of, whole
-from registry.core.ids import SLUG
 from registry.models import RoleReach
 from registry.scopes import PERMISSIONS, ROLES, SCOPES, TOKEN_ADMIN
 
@@ -66,6 +65,12 @@ class Accounts(ByScope):
     def _note(self, request: HttpRequest, action: str, what: str, before: Any, after: Any) -> None:
         if before != after:
             audit(principal_of(request).actor, action, what, "", before=before, after=after)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Each by itself."""
+        for row in queryset:
+            if self.has_delete_permission(request, row):
+                self.delete_model(request, row)
 
 
 @admin.register(User)
@@ -140,12 +145,6 @@ class AccountAdmin(Accounts, UserAdmin):  # type: ignore[type-arg]
         super().delete_model(request, obj)
         self._note(request, "user.delete", name, before, None)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Each by itself."""
-        for user in queryset:
-            if self.has_delete_permission(request, user):
-                self.delete_model(request, user)
-
 
 class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
     """A role: its scopes, and the sworms that they reach."""
@@ -155,7 +154,7 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    sworms = LinesField(required=False, help_text="Only these sworms, one a line; empty: all.")
+    sworms = SwormsField()
 
     class Meta:
         model = Group
@@ -166,14 +165,6 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.pk:
             role = told(self.instance)
             self.fields["scopes"].initial, self.fields["sworms"].initial = role["scopes"], role["sworms"]
-
-    def clean_sworms(self) -> list[str]:
-        """Each must be the name of a sworm."""
-        sworms: list[str] = self.cleaned_data["sworms"]
-        for sworm in sworms:
-            if not SLUG.match(sworm):
-                raise forms.ValidationError(f"{sworm!r} must match [a-z][a-z0-9_-]{{0,62}}")
-        return sorted(set(sworms))
 
 
 @admin.register(Group)
@@ -217,12 +208,6 @@ class RoleAdmin(HandsOut, Accounts):
         before, name = told(obj), obj.name
         super().delete_model(request, obj)
         self._note(request, "role.delete", name, before, None)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
-        """Each by itself."""
-        for group in queryset:
-            if self.has_delete_permission(request, group):
-                self.delete_model(request, group)
 
 
 @receiver(user_logged_in)

@@ -182,26 +182,33 @@ class LinesField(forms.CharField):
         return bool(list(initial or []) != self.to_python(data))
 
 
+class SwormsField(LinesField):
+    """The sworms that something is bound to."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, help_text="Only these sworms, one a line; empty: all.")
+
+    def clean(self, value: Any) -> list[str]:
+        """Each must be the name of a sworm."""
+        sworms = sorted({*super().clean(value)})
+        for sworm in sworms:
+            if not SLUG.match(sworm):
+                raise forms.ValidationError(f"{sworm!r} must match [a-z][a-z0-9_-]{{0,62}}")
+        return sworms
+
+
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
     """What a new token is asked to be."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(scope, f"{scope}: {text}") for scope, text in SCOPES.items()], widget=forms.CheckboxSelectMultiple
     )
-    sworms = LinesField(required=False, help_text="Only these sworms, one a line; empty: all.")
+    sworms = SwormsField()
 
     class Meta:
         model = ApiToken
         fields = ("name", "scopes", "sworms", "expires_at")
         widgets: ClassVar[dict[str, Any]] = {"name": forms.TextInput(attrs={"size": 60})}
-
-    def clean_sworms(self) -> list[str]:
-        """Each must be the name of a sworm."""
-        for sworm in self.cleaned_data["sworms"]:
-            if not SLUG.match(sworm):
-                raise forms.ValidationError(f"{sworm!r} must match [a-z][a-z0-9_-]{{0,62}}")
-        sworms: list[str] = self.cleaned_data["sworms"]
-        return sworms
 
     def clean_expires_at(self) -> Any:
         """It must lie ahead."""

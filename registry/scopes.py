@@ -24,7 +24,7 @@ SCOPES: dict[str, str] = {
     PROCESS_HANDOFF: "move processes between nodes",
     NODE_DRAIN: "drain, cordon, uncordon and forget nodes",
     CONFIG_WRITE: "create, change and delete definitions",
-    TOKEN_ADMIN: "create and revoke tokens",
+    TOKEN_ADMIN: "create and revoke tokens, and administer accounts and roles",
 }
 ALL = frozenset(SCOPES)
 
