@@ -6,7 +6,7 @@ never told in part.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from registry.models import Horizon
 from registry.problems import Problem, refused
-from registry.stream import rfc3339
+from registry.stream import rfc3339, stamp
 
 #: The newest change of each key until a moment. `%(all)s`: whether processes of all sworms are wanted.
 _AT = """
@@ -63,7 +63,7 @@ def map_at(at: datetime, sworms: frozenset[str] | None) -> dict[str, Any]:
         for sworm, name, number, text in cursor.fetchall():
             row = msgspec.json.decode(text) if isinstance(text, str) else text
             if sworm:
-                row["started_at"] = rfc3339(datetime.fromtimestamp(row["started_at"] / 1000, UTC))
+                row["started_at"] = stamp(row["started_at"])
                 processes.append({"sworm": sworm, "name": name, **row, "revision": number})
             else:
                 nodes.append({"name": name, **row, "revision": number})

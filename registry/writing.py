@@ -116,20 +116,17 @@ class Writer:
         self._pause = FIRST_PAUSE
         self._rate = 0.0  #: rows a second, smoothed
         self._flushed_at = 0.0
-        self._standby = [_Due(LOOK, self._look_at_term), self._definitions_due()]
+        self._definitions = _Due(DEFINITIONS, self._publish_definitions)
+        self._standby = [_Due(LOOK, self._look_at_term), self._definitions]
         self._tidying = _Due(TIDY, self._tidy)
         self._duties = [
             _Due(RENEW, self._renew),
-            self._standby[1],
+            self._definitions,
             _Due(SEEN, self._write_seen),
             _Due(self._keeping.snapshot_seconds, self._write_snapshots),
             self._tidying,
         ]
         self._entries_at = 0.0
-
-    def _definitions_due(self) -> _Due:
-        self._definitions = _Due(DEFINITIONS, self._publish_definitions)
-        return self._definitions
 
     # ------------------------------------------------------------------------------------------------ from any thread
 

@@ -21,6 +21,7 @@ from registry import bell
 from registry.models import ObserverTerm
 from registry.problems import Problem
 from registry.retention import DAY, Sweep
+from registry.stream import rfc3339
 from supervisor.core.operation import FAILED as STEP_FAILED
 from supervisor.core.operation import OPEN, End, Rules, Step
 from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation, OperationStep
@@ -248,7 +249,7 @@ def _noted(text: str) -> Func:
 
 def stamp(at: float) -> str:
     """Seconds since 1970 as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromtimestamp(at, UTC))
 
 
 #: Steps go with their operation; an operation that is open stays however old it is.
