@@ -2,9 +2,9 @@
 
    Law: rows are shown as they were written; nothing here can change them. */
 
-import { mono, time } from "./cells.js";
+import { command, mono, time } from "./cells.js";
 import { follow } from "./cluster.js";
-import { copyButton, h } from "./dom.js";
+import { h } from "./dom.js";
 import { Table } from "./table.js";
 import { clock, exact, moment } from "./words.js";
 
@@ -25,8 +25,7 @@ function operation(item) {
 }
 
 function empty() {
-  const text = "./sworm cordon n1";
-  return [h("h2", {}, "Nobody has changed anything yet"), h("p", {}, "Each change is one row here, whichever door it came by. This is one:"), h("div.command", {}, h("code", {}, text), copyButton(text, "command"))];
+  return [h("h2", {}, "Nobody has changed anything yet"), h("p", {}, "Each change is one row here, whichever door it came by. This is one:"), command("./sworm cordon n1")];
 }
 
 new Table(document.getElementById("list"), {

@@ -3,11 +3,13 @@
    Law: one form for one kind of thing on every page. */
 
 import { processPage } from "./address.js";
-import { glyph, h, when } from "./dom.js";
+import { copyButton, glyph, h, when } from "./dom.js";
 import { count, moment, shapeOf, stateWord } from "./words.js";
 
-export const mono = (text) => h("span.mono", {}, String(text ?? ""));
-export const number = (value) => h("span.number", {}, value === undefined || value === null ? "" : count(value));
+export const mono = (text) => (isNothing(text) ? "" : h("span.mono", {}, String(text)));
+export const number = (value) => (isNothing(value) ? "" : h("span.number", {}, count(value)));
+
+const isNothing = (value) => value === undefined || value === null || value === "";
 
 /** A time of REST, as how long ago. */
 export function time(value) {
@@ -37,6 +39,6 @@ export function stateCell(state) {
 }
 
 /** A command that can be copied, in its box. */
-export function command(text, copy) {
-  return h("div.command", {}, h("code", {}, text), copy(text, "command"));
+export function command(text) {
+  return h("div.command", {}, h("code", {}, text), copyButton(text, "command"));
 }

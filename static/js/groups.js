@@ -2,9 +2,9 @@
 
    Law: a group is there as long as it has members. Which sworm and which group is meant stands in the address. */
 
-import { groupLink, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
+import { command, groupLink, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
 import { follow } from "./cluster.js";
-import { copyButton, h } from "./dom.js";
+import { h } from "./dom.js";
 import { request } from "./api.js";
 import { Address } from "./address.js";
 import { SendBox } from "./send_box.js";
@@ -29,10 +29,6 @@ function empty() {
     h("p", {}, "A process joins by ", h("code", {}, "join"), " in its own code, or over REST; the group is there as soon as it has a member:"),
     command(`curl -X PUT ${window.location.origin}/api/v1/sworms/${sworm}/groups/${group || "GROUP"}/members/NAME -H "Authorization: Bearer $TOKEN"`),
   ];
-}
-
-function command(text) {
-  return h("div.command", {}, h("code", {}, text), copyButton(text, "command"));
 }
 
 const GROUPS = {

@@ -35,10 +35,6 @@ const SAID = {
   repaired: "A copy of the registry was repaired",
   definition_refused: "Cannot obey the definition",
   refused_peer: "Refused a peer",
-  operation_started: "An operation began",
-  operation_succeeded: "An operation succeeded",
-  operation_failed: "An operation failed",
-  operation_cancelled: "An operation was cancelled",
 };
 
 /** Kinds to choose from, each with its words. */

@@ -28,8 +28,14 @@ export class Marks {
   }
 
   toggle(key, on) {
-    if (on && this.names.size < MOST) this.names.add(key);
-    else this.names.delete(key);
+    if (on) return this.add([key]);
+    this.names.delete(key);
+    return this.write();
+  }
+
+  /** Mark all of these, as far as there is room. */
+  add(keys) {
+    for (const key of keys) if (this.names.size < MOST) this.names.add(key);
     this.write();
   }
 

@@ -4,9 +4,9 @@
    plan_form.js's business. */
 
 import { request } from "./api.js";
-import { mono, processLink, time } from "./cells.js";
+import { command, mono, processLink, time } from "./cells.js";
 import { follow } from "./cluster.js";
-import { copyButton, h } from "./dom.js";
+import { h } from "./dom.js";
 import { ENDED, tookWords } from "./operation_words.js";
 import { PlanForm } from "./plan_form.js";
 import { Table } from "./table.js";
@@ -16,11 +16,10 @@ const STATES = ["pending", "running", "succeeded", "failed", "cancelled"];
 const KINDS = ["handoff", "migrate", "rebalance", "restart", "drain"];
 
 function empty() {
-  const text = "./sworm migrate counters --from n1";
   return [
     h("h2", {}, "Nothing slow was asked for yet"),
     h("p", {}, "Handing off, migrating, rebalancing, restarting a sworm and draining a node are operations. This is one:"),
-    h("div.command", {}, h("code", {}, text), copyButton(text, "command")),
+    command("./sworm migrate counters --from n1"),
   ];
 }
 

@@ -5,10 +5,10 @@
 
 import { Action } from "./action.js";
 import { request } from "./api.js";
-import { mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
+import { command, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { confirmed } from "./confirm.js";
-import { copyButton, h, say } from "./dom.js";
+import { h, say } from "./dom.js";
 import { Marks } from "./marks.js";
 import { Table } from "./table.js";
 import { counted, STATES, stateWord } from "./words.js";
@@ -24,7 +24,7 @@ function empty() {
   return [
     h("h2", {}, "No process is registered"),
     h("p", {}, "This registers a counter on the pool of the demo:"),
-    h("div.command", {}, h("code", {}, "./sworm register counters first examples.counters:Counter"), copyButton("./sworm register counters first examples.counters:Counter", "command")),
+    command("./sworm register counters first examples.counters:Counter"),
   ];
 }
 
@@ -111,7 +111,7 @@ function showBar() {
 }
 
 function markShown() {
-  for (const item of table.items) marks.toggle(keyOf(item), true);
+  marks.add(table.items.map(keyOf));
 }
 
 marks.changed = () => {
