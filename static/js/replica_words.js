@@ -1,7 +1,8 @@
 /* What the observed replicas of one sworm say together, in words.
 
-   Law: pure. Versions are compared, never times: a copy that lacks what another has is behind it; two that each lack something of the other
-   are split. A snapshot that is much older than the newest says how things were, and is told so. */
+   Law: pure. Versions are compared, never times: a copy that lacks what another has is behind it. Two that each lack something of the other
+   are apart, as nodes that both write are for moments; they are split when each still lacks what the other had in the snapshot before.
+   A snapshot that is much older than the newest, or of a node that is gone, says how things were, and is told so. */
 
 import { counted, listed } from "./words.js";
 
@@ -11,10 +12,12 @@ export const OLD = 30000;
 const at = (row) => Date.parse(row.observed_at);
 const has = (row, origin) => row.versions[origin] ?? 0;
 
-/** {rows, old}: those of now, and those that nobody has seen since. */
-export function current(rows) {
-  const newest = Math.max(...rows.map(at));
-  return { rows: rows.filter((row) => newest - at(row) <= OLD), old: rows.filter((row) => newest - at(row) > OLD) };
+/** {rows, old}: those of now, and those that nobody has seen since. `gone`: names of nodes that are dead or left. */
+export function current(rows, gone = []) {
+  const there = rows.filter((row) => !gone.includes(row.node));
+  const newest = Math.max(...(there.length ? there : rows).map(at));
+  const isOld = (row) => newest - at(row) > OLD || (there.length > 0 && gone.includes(row.node));
+  return { rows: rows.filter((row) => !isOld(row)), old: rows.filter(isOld) };
 }
 
 /** Origins that any of the rows knows, in order. */
@@ -53,15 +56,27 @@ export function broken(rows) {
   return found;
 }
 
-/** {level, kind, text} about the rows of one sworm: kind is "agree", "behind", "split", "broken" or "old". */
-export function verdict(all) {
-  const { rows, old } = current(all);
+/** Whether each of two lacks what the other has; with `before`, the rows before those: what the other had even then. */
+function areApart(one, other, before = null) {
+  const had = (row) => (before === null ? row : before.find((earlier) => earlier.node === row.node));
+  return [[one, other], [other, one]].every(([row, of]) => had(of) !== undefined && lacks(row, had(of)) > 0);
+}
+
+/**
+ * {level, kind, text} about the rows of one sworm: kind is "agree", "behind", "apart", "split", "broken" or "old". `before`: the row
+ * before that of each node, where it is known; `gone`: names of nodes that are dead or left.
+ */
+export function verdict(all, { before = [], gone = [] } = {}) {
+  const { rows, old } = current(all, gone);
   const wrong = broken(rows);
   if (wrong.length) return { level: 3, kind: "broken", text: `${listed(wrong[0].nodes)} hold different entries of ${wrong[0].origin} at the same version` };
   const found = sides(rows);
-  const apart = found.filter((side) => found.some((other) => other !== side && lacks(side.row, other.row) > 0 && lacks(other.row, side.row) > 0));
+  const apart = found.filter((side) => found.some((other) => other !== side && areApart(side.row, other.row)));
+  const isSplit = apart.some((side) => apart.some((other) => other !== side && areApart(side.row, other.row, before)));
+  const parts = apart.map((side) => listed(side.nodes)).join(" | ");
   const stale = old.length ? `; ${listed(old.map((row) => row.node))} ${old.length === 1 ? "was" : "were"} not observed since` : "";
-  if (apart.length) return { level: 3, kind: "split", text: `Split: ${apart.map((side) => listed(side.nodes)).join(" | ")} each hold what the others lack${stale}` };
+  if (isSplit) return { level: 3, kind: "split", text: `Split: ${parts} each hold what the others lack${stale}` };
+  if (apart.length) return { level: 1, kind: "apart", text: `${parts} each held what the others lacked; the next snapshot tells whether they are split${stale}` };
   if (found.length > 1) {
     const text = found.slice(1).map((side) => `${listed(side.nodes)} ${side.nodes.length === 1 ? "is" : "are"} ${counted(lacks(side.row, found[0].row), "version", "versions")} behind ${listed(found[0].nodes)}`);
     return { level: 2, kind: "behind", text: text.join(", ") + stale };

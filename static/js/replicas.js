@@ -5,10 +5,10 @@
 
 import { Address } from "./address.js";
 import { listPath, request } from "./api.js";
-import { nodeLink, number, time } from "./cells.js";
+import { command, nodeLink, number, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { CompareView } from "./compare_view.js";
-import { copyButton, h, say, tellTimes } from "./dom.js";
+import { h, say, tellTimes } from "./dom.js";
 import { current, originsOf, verdict } from "./replica_words.js";
 import { sentence } from "./table.js";
 import { count, moment } from "./words.js";
@@ -20,11 +20,12 @@ const root = document.getElementById("list");
 const address = new Address(["sworm", "left", "right"], () => read());
 const trouble = h("p.trouble", { role: "alert", hidden: true });
 const blocks = h("div.replica-blocks");
-const nothing = h("section.empty", { hidden: true }, h("h2", {}, "No replica was observed yet"), h("p", {}, "The observer records one of each node and sworm every few seconds. It runs with the others:"), h("div.command", {}, h("code", {}, "./sworm up"), copyButton("./sworm up", "command")));
+const nothing = h("section.empty", { hidden: true }, h("h2", {}, "No replica was observed yet"), h("p", {}, "The observer records one of each node and sworm every few seconds. It runs with the others:"), command("./sworm up"));
 const compare = new CompareView(address);
 root.append(trouble, nothing, blocks, compare.element);
 
-const known = new Map(); // sworm -> {element, shown}
+const known = new Map(); // sworm -> {element, shown, rows, before}: of each node the last row, and the one before that
+let gone = []; // names of nodes that are dead or left
 
 async function read() {
   if (document.visibilityState !== "visible") return;
@@ -70,19 +71,27 @@ function grouped(rows) {
 }
 
 function block(sworm, rows) {
-  const shown = JSON.stringify(rows);
-  const before = known.get(sworm);
-  if (before?.shown === shown) return before.element;
-  const element = before?.element ?? h("section.replica-block", { "data-sworm": sworm, "aria-label": titleOf(sworm) });
-  const said = verdict(rows);
+  const shown = JSON.stringify([rows, gone]);
+  const last = known.get(sworm);
+  if (last?.shown === shown) return last.element;
+  const before = last ? rows.flatMap((row) => earlier(row, last)) : [];
+  const element = last?.element ?? h("section.replica-block", { "data-sworm": sworm, "aria-label": titleOf(sworm) });
+  const said = verdict(rows, { before, gone });
   element.dataset.kind = said.kind;
   element.replaceChildren(
     h("h2", {}, titleOf(sworm)),
     h(`p.verdict.level-${said.level}`, {}, said.text),
     h("div.table-scroll", { tabindex: 0, role: "region", "aria-label": `Replicas of ${titleOf(sworm)}` }, matrix(rows)),
   );
-  known.set(sworm, { element, shown });
+  known.set(sworm, { element, shown, rows, before });
   return element;
+}
+
+/** The row before this one of the same node, as a list of one or none. */
+function earlier(row, { rows, before }) {
+  const same = (one) => one.node === row.node;
+  const last = rows.find(same);
+  return (last?.observed_at === row.observed_at ? before : rows).filter(same);
 }
 
 const titleOf = (sworm) => sworm || "(directory)";
@@ -90,7 +99,7 @@ const titleOf = (sworm) => sworm || "(directory)";
 function matrix(rows) {
   const origins = originsOf(rows);
   const most = new Map(origins.map((origin) => [origin, Math.max(...rows.map((row) => row.versions[origin] ?? 0))]));
-  const old = new Set(current(rows).old);
+  const old = new Set(current(rows, gone).old);
   const head = ["Node", "Entries", "Digest", "Observed"].map((word) => h(word === "Entries" ? "th.number" : "th", { scope: "col" }, word));
   const heads = origins.map((origin) => h("th.number", { scope: "col", title: origin }, h("span.origin-of", {}, "version of "), h("span.mono", {}, short(origin, origins))));
   const body = rows.map((row) =>
@@ -111,7 +120,9 @@ function version(value, most) {
   return h(missing ? "td.number.lacking" : "td.number", {}, count(value), missing ? h("span.missing", {}, ` −${count(missing)}`) : "");
 }
 
-follow(document.getElementById("cluster"));
+follow(document.getElementById("cluster"), (nodes) => {
+  gone = nodes.filter((node) => node.status === "dead" || node.status === "left").map((node) => node.name);
+});
 read();
 window.setInterval(read, AGAIN);
 window.setInterval(() => tellTimes(Date.now()), 1000);

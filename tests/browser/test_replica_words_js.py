@@ -18,10 +18,9 @@ def row(node: str, versions: dict[str, int], second: int = 0, **digests: str) ->
     }  # fmt: skip
 
 
-def verdict(run: Run, *rows: dict[str, Any]) -> list[str]:
-    found: list[str] = run(
-        "(lib, rows) => { const v = lib.replica_words.verdict(rows); return [v.kind, v.text]; }", rows
-    )
+def verdict(run: Run, *rows: dict[str, Any], **more: Any) -> list[str]:
+    code = "(lib, [rows, more]) => { const v = lib.replica_words.verdict(rows, more); return [v.kind, v.text]; }"
+    found: list[str] = run(code, [rows, more])
     return found
 
 
@@ -30,9 +29,27 @@ def test_verdicts_are_told_from_versions_alone(run: Run) -> None:
     assert verdict(run, row("n1", both), row("n2", both)) == ["agree", "n1 and n2 agree"]
     behind = {"n1.1": 5, "n2.1": 4}
     assert verdict(run, row("n1", behind), row("n2", both)) == ["behind", "n1 is 3 versions behind n2"]
-    other = {"n1.1": 6, "n2.1": 4}
-    kind, text = verdict(run, row("n1", other), row("n2", both), row("n3", both))
-    assert (kind, text) == ("split", "Split: n2 and n3 | n1 each hold what the others lack")
     assert verdict(run, row("n1", both, **{"n1.1": "aa"}), row("n2", both, **{"n1.1": "bb"}))[0] == "broken"
     kind, text = verdict(run, row("n1", both, 90), row("n2", both, 90), row("n3", behind, 0))
     assert (kind, text) == ("old", "n1 and n2 agree; n3 was not observed since")
+
+
+def test_two_nodes_that_both_write_are_split_only_when_the_next_snapshot_says_so_too(run: Run) -> None:
+    both, other = {"n1.1": 5, "n2.1": 7}, {"n1.1": 6, "n2.1": 4}
+    now = [row("n1", other), row("n2", both), row("n3", both)]
+    kind, text = verdict(run, *now)
+    assert kind == "apart"
+    assert text == "n2 and n3 | n1 each held what the others lacked; the next snapshot tells whether they are split"
+    kind, text = verdict(run, *now, before=now)
+    assert (kind, text) == ("split", "Split: n2 and n3 | n1 each hold what the others lack")
+    busy = [row("n1", {"n1.1": 5, "n2.1": 4}), row("n2", {"n1.1": 5, "n2.1": 4}), row("n3", both)]
+    assert verdict(run, *now, before=busy)[0] == "apart"
+    assert verdict(run, *now, before=now[:1])[0] == "apart"
+
+
+def test_a_node_that_is_gone_is_not_behind(run: Run) -> None:
+    rows = [row("n1", {"n1.1": 5, "n2.1": 7}), row("n2", {"n1.1": 3, "n2.1": 7})]
+    assert verdict(run, *rows)[0] == "behind"
+    kind, text = verdict(run, *rows, gone=["n2"])
+    assert (kind, text) == ("old", "n1 agree; n2 was not observed since")
+    assert verdict(run, *rows, gone=["n1", "n2"])[0] == "behind"

@@ -20,11 +20,17 @@ Visit = Callable[..., Page]
 
 def test_a_split_is_seen_where_it_is_and_its_healing_too(visit: Visit, stage: Stage) -> None:
     left, right = {"n1.1": 9, "n2.1": 4, "n3.1": 4}, {"n1.1": 5, "n2.1": 8, "n3.1": 6}
-    stage.replica("n1", "rooms", left)
-    stage.replica("n2", "rooms", right)
-    stage.replica("n3", "rooms", right)
+
+    def observe() -> None:
+        stage.replica("n1", "rooms", left)
+        stage.replica("n2", "rooms", right)
+        stage.replica("n3", "rooms", right)
+
+    observe()
     page = visit("/replicas")
     block = page.locator(".replica-block[data-sworm=rooms]")
+    expect(block).to_have_attribute("data-kind", "apart")
+    observe()
     expect(block).to_have_attribute("data-kind", "split")
     expect(block).to_contain_text("Split: n2 and n3 | n1 each hold what the others lack")
     expect(block.locator("tbody tr", has_text="n2").first.locator(".lacking")).to_have_text("5 −4")
@@ -39,6 +45,17 @@ def test_a_node_that_is_not_observed_any_more_is_told(visit: Visit, stage: Stage
     stage.replica("n3", "rooms", {"n1.1": 2}, age=120)
     page = visit("/replicas")
     expect(page.locator("tr.old")).to_contain_text("not observed since")
+
+
+def test_a_node_that_died_is_not_called_behind(visit: Visit, stage: Stage) -> None:
+    stage.replica("n1", "rooms", {"n1.1": 9})
+    stage.replica("n3", "rooms", {"n1.1": 2})
+    page = visit("/replicas")
+    block = page.locator(".replica-block[data-sworm=rooms]")
+    expect(block).to_have_attribute("data-kind", "behind")
+    stage.node("n3", "dead")
+    expect(block).to_have_attribute("data-kind", "old")
+    expect(page.locator("tr.old")).to_contain_text("n3")
 
 
 def test_two_snapshots_are_compared_entry_by_entry(visit: Visit, stage: Stage) -> None:
