@@ -1,11 +1,11 @@
 /* The page of events: the history with filters, and what is added to it while one looks.
 
-   Law: the newest stand on top. Following is a switch in the address; while it is on, the first page is read again and new rows are
-   marked for a moment, so that nothing moves unnoticed. */
+   Law: the newest stand on top. Following is a switch in the address; while it is on, the first page is read again when the stream
+   tells of something, and new rows are marked for a moment, so that nothing moves unnoticed. */
 
-import { mono, nodeLink, processLink, time } from "./cells.js";
+import { command, mono, nodeLink, processLink, time } from "./cells.js";
 import { follow } from "./cluster.js";
-import { copyButton, h, say } from "./dom.js";
+import { h, say } from "./dom.js";
 import { KINDS, told } from "./history.js";
 import { Follower } from "./follower.js";
 import { Table } from "./table.js";
@@ -20,8 +20,7 @@ function detail(item) {
 }
 
 function empty() {
-  const text = "./sworm register counters first examples.counters:Counter";
-  return [h("h2", {}, "Nothing has happened yet"), h("p", {}, "Whatever starts, ends, moves or fails is told here. This lets something happen:"), h("div.command", {}, h("code", {}, text), copyButton(text, "command"))];
+  return [h("h2", {}, "Nothing has happened yet"), h("p", {}, "Whatever starts, ends, moves or fails is told here. This lets something happen:"), command("./sworm register counters first examples.counters:Counter")];
 }
 
 const live = h("button", { type: "button", "aria-pressed": "false", onclick: () => turn(!following()) }, "Follow");
@@ -52,6 +51,7 @@ const table = new Table(root, {
     { head: "Detail", make: detail, kind: "wide" },
   ],
   row: (item, element) => element.classList.toggle("fresh", fresh.has(item.id)),
+  shown: () => following() && follower.start(), // the filters may be others than before
 });
 
 // --- following ----------------------------------------------------------------------------------------------------------------
@@ -70,7 +70,10 @@ const follower = new Follower({
     window.setTimeout(() => events.forEach((event) => fresh.delete(event.id)), 4000);
     show();
   },
-  state: show,
+  state: () => {
+    if (follower.state === "live") table.read(); // what happened before the stream began
+    show();
+  },
 });
 
 function turn(on) {
@@ -94,6 +97,5 @@ function show() {
   state.dataset.state = follower.state;
 }
 
-for (const name of ["kind", "node", "sworm", "name"]) table.fields.get(name).addEventListener("change", () => following() && follower.restart());
 follow(document.getElementById("cluster"), (nodes) => table.offer("node", nodes.map((node) => node.name)));
 begin();

@@ -1,35 +1,40 @@
-/* Following the history: asks for what came after the last revision seen, and says how the asking goes.
+/* Following the history by the server's event stream, and saying how that goes.
 
-   Law: nothing is told twice or left out: the next look begins after the revision of the last event, and a look that did not reach the end
-   goes on by its cursor. */
+   Law: nothing is told twice or left out while the server keeps it: a stream that broke off is taken up after the last event. One that is
+   refused is asked for again after a pause; why it was refused is asked of the list, since a stream does not say. */
 
 import { listPath, request } from "./api.js";
 
-/** ms between two looks: the longest that somebody who follows waits. */
-const LOOK = 1000;
-/** Events in one look. */
-const MOST = 500;
+/** ms in which events that come together are told together. */
+const GATHER = 200;
+/** ms until a refused stream is asked for again. */
+const AGAIN = 1000;
 
 export class Follower {
   /** `on`: filters() -> parameters, came(events), state(). */
   constructor(on) {
     this.on = on;
     this.state = "off";
-    this.run = 0;
+    this.last = null; // the id of the last event: its revision
+    this.asked = "";
   }
 
+  /** Follow what the filters ask for now; a stream that does so already goes on. */
   start() {
-    if (this.state === "off") this.restart();
-  }
-
-  restart() {
-    this.run += 1;
-    this.enter("opening");
-    this.follow(this.run);
+    const asked = JSON.stringify(this.on.filters());
+    if (this.state !== "off" && asked === this.asked) return;
+    this.stop();
+    this.asked = asked;
+    this.last = null;
+    this.open();
   }
 
   stop() {
-    this.run += 1;
+    this.source?.close();
+    window.clearTimeout(this.waiting);
+    window.clearTimeout(this.gathering);
+    this.gathering = null;
+    this.came = [];
     this.enter("off");
   }
 
@@ -39,34 +44,37 @@ export class Follower {
     this.on.state();
   }
 
-  async follow(run) {
-    let since = null;
-    while (run === this.run) {
-      try {
-        since = since === null ? await this.newest() : await this.look(since, run);
-        if (run === this.run) this.enter("live");
-      } catch {
-        if (run === this.run) this.enter("lost");
-      }
-      await new Promise((done) => window.setTimeout(done, LOOK));
+  open() {
+    if (this.state === "off") this.enter("opening");
+    const since = this.last === null ? {} : { since: this.last };
+    const source = new EventSource(`/api/v1${listPath("/events/stream", { ...this.on.filters(), ...since })}`);
+    this.source = source;
+    source.addEventListener("open", () => this.enter("live"));
+    source.addEventListener("message", (event) => this.take(event));
+    source.addEventListener("heartbeat", (event) => (this.last = event.lastEventId));
+    source.addEventListener("problem", () => this.broke());
+    source.addEventListener("error", () => (source.readyState === EventSource.CLOSED ? this.broke() : this.enter("lost")));
+  }
+
+  take({ data, lastEventId }) {
+    this.last = lastEventId;
+    this.came.push(JSON.parse(data));
+    this.gathering ??= window.setTimeout(() => {
+      this.gathering = null;
+      this.on.came(this.came.splice(0));
+    }, GATHER);
+  }
+
+  /** The browser does not come back to a stream that was refused. */
+  async broke() {
+    const source = this.source;
+    source.close();
+    this.enter("lost");
+    try {
+      await request("GET", listPath("/events", { limit: 1, ...(this.last === null ? {} : { since: this.last }) }));
+    } catch (problem) {
+      if (problem.code === "compacted") this.last = null;
     }
-  }
-
-  /** The revision at which following begins. */
-  async newest() {
-    return (await request("GET", listPath("/events", { limit: 1 }))).revision;
-  }
-
-  async look(since, run) {
-    let cursor = null;
-    let last = since;
-    do {
-      const page = await request("GET", listPath("/events", { ...this.on.filters(), since, limit: MOST, ...(cursor ? { cursor } : {}) }));
-      if (run !== this.run) return last;
-      if (page.items.length) this.on.came(page.items);
-      last = page.items.at(-1)?.revision ?? last;
-      cursor = page.next_cursor;
-    } while (cursor !== null);
-    return last;
+    if (this.source === source && this.state !== "off") this.waiting = window.setTimeout(() => this.open(), AGAIN);
   }
 }
