@@ -17,6 +17,8 @@ import { sentence } from "./table.js";
 import { curl, sworm as words, twins } from "./twins.js";
 import { moment, shapeOf, stateWord } from "./words.js";
 
+/** Target -> a message that it surely understands. Of others nothing is known; a plain function gets none. */
+const EXAMPLES = { "examples.counters:Counter": '{"op": "get"}' };
 /** ms between two readings, and events in one page of the life. */
 const LOOK = 1000;
 const EVENTS = 200;
@@ -126,6 +128,7 @@ function show() {
   bar.hidden = item === null;
   scripts.hidden = item === null;
   if (box) box.element.hidden = item === null;
+  if (item) box?.suggest(EXAMPLES[item.target] ?? "");
   if (item ?? last) describe(item ?? last);
   life.show(lives(events, item), earlier !== null);
   offerTargets();

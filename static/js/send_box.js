@@ -17,8 +17,8 @@ export class SendBox {
   /**
    * `title`; `ways`: [{verb, path, timeout, shown(answer) -> reply or null, said, command(message, timeout)}], the first is the usual one.
    */
-  constructor({ title, ways, example = '{"op": "get"}' }) {
-    Object.assign(this, { ways, example });
+  constructor({ title, ways }) {
+    this.ways = ways;
     serial += 1;
     this.build(title, `send-${serial}`);
     this.showTwins();
@@ -26,7 +26,6 @@ export class SendBox {
 
   build(title, id) {
     this.message = h("textarea.mono", { id, rows: 3, spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}-trouble`, oninput: () => this.showTwins() });
-    this.message.value = this.example;
     this.timeout = h("input", { id: `${id}-timeout`, type: "number", min: 1, max: 120000, step: 1, value: TIMEOUT, oninput: () => this.showTwins() });
     this.buttons = this.ways.map((way, i) => h(i ? "button" : "button.primary", { type: "button", onclick: () => this.send(way) }, way.verb));
     this.trouble = h("p.trouble", { id: `${id}-trouble`, role: "alert", hidden: true });
@@ -44,6 +43,14 @@ export class SendBox {
       this.reply,
       this.twins,
     );
+  }
+
+  /** Write a first message into the empty box, once: later what stands there is somebody's. */
+  suggest(message) {
+    if (this.suggested) return;
+    this.suggested = true;
+    this.message.value ||= message;
+    this.showTwins();
   }
 
   /** {message, timeout_ms}; null, and says why, when the message is not JSON. */
