@@ -112,12 +112,12 @@ class BatchResults(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """A group, with the names of its members."""
+    """A group, with the first names of its members."""
 
     sworm: str
     name: str
-    size: int
-    members: list[str]
+    size: int  #: of all
+    members: list[str]  #: at most 1000
 
 
 class GroupMembers(msgspec.Struct):

@@ -56,7 +56,7 @@ const MEMBERS = {
 
 function people(item) {
   const shown = item.members.slice(0, SHOWN).flatMap((name, i) => [i ? ", " : "", processLink(item.sworm, name, true)]);
-  return h("span", {}, shown, item.members.length > SHOWN ? ` and ${item.members.length - SHOWN} more` : "");
+  return h("span", {}, shown, item.size > SHOWN ? ` and ${item.size - SHOWN} more` : "");
 }
 
 function path() {

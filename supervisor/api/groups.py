@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count
+from django.db.models import Count, Func
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -26,6 +26,9 @@ from supervisor import definitions, group_verbs
 from supervisor.api import bodies
 from supervisor.api.finding import known_or_running, possible
 
+#: Members that the list of groups names of each; a group's own page has all.
+NAMED = 1_000
+
 REACHING = ["invalid", "unknown_sworm", "no_node", "broker_unavailable", "no_answer"]
 
 
@@ -36,10 +39,11 @@ class Groups(Endpoint):
 
     @documented("List groups", items="Group", query=PAGING, problems=["unknown_sworm", "invalid"])
     def get(self, request: Request, sworm: str) -> HttpResponse:
-        """One page, by name: each group with the names of its members."""
+        """One page, by name: each group with its size and the first 1000 names of its members."""
         parameters = query(request, PAGING)
         rows = Membership.objects.filter(sworm=sworm).order_by().values("group")
-        counted: Any = rows.annotate(size=Count("pid"), members=ArrayAgg("name", order_by="name"))
+        names = Func(ArrayAgg("name", order_by="name"), template=f"(%(expressions)s)[1:{NAMED}]")
+        counted: Any = rows.annotate(size=Count("pid"), members=names)
         answer = page(counted, {"group": str}, parameters, lambda row: _group(sworm, row))
         if not answer["items"]:
             known_or_running(sworm)

@@ -54,6 +54,14 @@ def test_who_joined_is_a_member_and_who_left_is_none(ask: Asking) -> None:
 
 
 @pytest.mark.usefixtures("three")
+def test_the_list_names_the_first_members_of_a_large_group(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.api.groups.NAMED", 2)
+    assert [join(ask, "public", name) for name in ("lobby", "attic", "a/b")] == [204] * 3
+    (item,) = ask.get(PATH).body["items"]
+    assert (item["size"], item["members"]) == (3, ["a/b", "attic"])
+
+
+@pytest.mark.usefixtures("three")
 def test_groups_come_in_pages(ask: Asking) -> None:
     for number in range(5):
         join(ask, f"g{number}", "lobby")
