@@ -57,7 +57,7 @@ LISTS = {
     "audit": ("Audit", "Who changed what, and why"),
 }
 
-#: Those whose table is not the plain one of `lists.js` -> their script.
+#: Those that are more than a table, and so not in `lists.js` -> their script.
 SCRIPTS = {name: f"js/{name}.js" for name in ("processes", "groups", "operations", "events", "replicas", "audit")}
 
 #: The rail: only what works is in it.
@@ -91,51 +91,47 @@ def frame(request: HttpRequest, within: str = "") -> dict[str, Any]:
     }
 
 
+def _page(request: HttpRequest, template: str, within: str = "", **more: Any) -> HttpResponse:
+    """A page for whoever may read; 403 for an account without that right."""
+    context = frame(request, within)
+    if scopes.READ not in context["scopes"].split():
+        return render(request, "403.html", context, status=403)
+    return render(request, template, {**context, **more})
+
+
 @require_GET
 @never_cache
 @login_required(login_url=SIGN_IN)
 def live_map(request: HttpRequest) -> HttpResponse:
-    """The live map; 403 for an account without the right to read."""
-    context = frame(request)
-    if scopes.READ not in context["scopes"].split():
-        return render(request, "403.html", context, status=403)
-    return render(request, "map.html", context)
+    """The live map."""
+    return _page(request, "map.html")
 
 
 @require_GET
 @never_cache
 @login_required(login_url=SIGN_IN)
 def listing(request: HttpRequest, name: str) -> HttpResponse:
-    """A page that is one table; 403 for an account without the right to read."""
-    context = frame(request)
-    if scopes.READ not in context["scopes"].split():
-        return render(request, "403.html", context, status=403)
+    """A page that is one table."""
     title, about = LISTS[name]
     script = SCRIPTS.get(name, "js/lists.js")
-    return render(request, "list.html", {**context, "list": name, "title": title, "about": about, "script": script})
+    return _page(request, "list.html", list=name, title=title, about=about, script=script)
 
 
 @require_GET
 @never_cache
 @login_required(login_url=SIGN_IN)
 def process(request: HttpRequest) -> HttpResponse:
-    """The page of one process, `?sworm=…&name=…`; 403 for an account without the right to read."""
-    context = frame(request, within="/processes")
-    if scopes.READ not in context["scopes"].split():
-        return render(request, "403.html", context, status=403)
+    """The page of one process, `?sworm=…&name=…`."""
     named = {"sworm": request.GET.get("sworm", ""), "name": request.GET.get("name", "")}
-    return render(request, "process.html", {**context, **named})
+    return _page(request, "process.html", "/processes", **named)
 
 
 @require_GET
 @never_cache
 @login_required(login_url=SIGN_IN)
 def operation(request: HttpRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as the path names it
-    """The page of one operation; 403 for an account without the right to read."""
-    context = frame(request, within="/operations")
-    if scopes.READ not in context["scopes"].split():
-        return render(request, "403.html", context, status=403)
-    return render(request, "operation.html", {**context, "id": str(id)})
+    """The page of one operation."""
+    return _page(request, "operation.html", "/operations", id=str(id))
 
 
 @sensitive_post_parameters("password")

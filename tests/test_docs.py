@@ -134,12 +134,23 @@ def test_every_package_is_used() -> None:
     for module, packages in packages_distributions().items():
         for package in packages:
             modules.setdefault(package.lower().replace("_", "-"), set()).add(module)
+
+    def is_used(module: str) -> bool:  # imported, named in the settings by its path, or run
+        return re.search(rf'^ *(import|from) {module}\b|["\']{module}["\'.]', source, re.MULTILINE) is not None
+
     unused = [
-        package
-        for package in required()
-        if package not in USED_BY_OTHERS and not any(re.search(rf"\b{module}\b", source) for module in modules[package])
+        package for package in required() if package not in USED_BY_OTHERS and not any(map(is_used, modules[package]))
     ]
     assert unused == []
+
+
+def test_every_kind_of_event_has_its_words_on_the_pages() -> None:
+    reported = re.compile(r'\b(?:Report|report|report_node|_tell)\(\s*"([a-z_]+)"')
+    files = [file for package in ("registry", "supervisor") for file in (ROOT / package).rglob("*.py")]
+    kinds = {kind for file in files for kind in reported.findall(file.read_text())} - {"stats"}  # a figure, no event
+    assert {"started", "conflict", "strategy_failed"} - kinds == {"started"}  # which is chosen between two
+    words = (ROOT / "static/js/history.js").read_text()
+    assert [kind for kind in sorted(kinds) if f"\n  {kind}: " not in words] == []
 
 
 def test_every_row_of_the_benchmarks_has_its_figure() -> None:

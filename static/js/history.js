@@ -35,6 +35,12 @@ const SAID = {
   repaired: "A copy of the registry was repaired",
   definition_refused: "Cannot obey the definition",
   refused_peer: "Refused a peer",
+  refused_message: "Refused a message of a peer",
+  command_dropped: "A command came too late, or for another incarnation",
+  waiting: "Waits for a node that may run it",
+  strategy_failed: "The sworm's own strategy failed",
+  redistribution: "Processes follow their strategy",
+  no_quorum: "Has no majority in reach",
 };
 
 /** Kinds to choose from, each with its words. */
