@@ -1,4 +1,4 @@
-"""Routes calls and casts: to a worker of this agent, or over the call lane to the node that runs the name.
+"""Routes calls and casts of this agent's callers: to a worker of its own, or over the call lane to the name's node.
 
 Law: everything here happens on the workers' loop. Each call ends in a reply or an error within its time-out; a cast
 runs at most once. What one node sends to one name is handled in the order sent, moves included: a letter is sent again
@@ -13,22 +13,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from registry.core.ids import Origin, Pid, origin_of_pid, pid_of, serial_of
-from registry.core.names import FAILED, Located
+from registry.core.names import Located
 from registry.mesh.protocol import Hello, Mesh
+from supervisor.arrivals import Arrivals
 from supervisor.deadlines import Deadlines
-from supervisor.errors import BadValue, CallTimeout, Deadlock, LinkLost, NotRegistered, WorkerCrashed, from_code
-from supervisor.holds import Hold, Holds
+from supervisor.errors import BadValue, CallTimeout, Deadlock, LinkLost, from_code
+from supervisor.finding import Key, Registry, find, locate
+from supervisor.holds import Holds, OwnMark
 from supervisor.lane import Bounced, Call, Cast, CastBounced, Failed, Mark, Marked, Replied
-from supervisor.letters import Incoming, IncomingCast, IncomingMark, Own, OwnCall, OwnCast, answer, failure
+from supervisor.letters import Incoming, Own, OwnCall, OwnCast
 from supervisor.linger import Linger
 from supervisor.workers.executor import Workers
-from supervisor.workers.protocol import LATER, Letter
+from supervisor.workers.protocol import LATER
 from supervisor.workers.values import MAX_MESSAGE, copied, pack, unpack
 
 log = logging.getLogger("supervisor.calls")
@@ -39,39 +40,6 @@ MAX_PLACES = 100_000
 
 #: Seconds that a cast which came back is kept while its name is looked for.
 CAST_PATIENCE = 5.0
-
-Key = tuple[str, str]
-
-
-class Index(Protocol):
-    """One sworm's registry, as `registry.core.replica.Replica` offers it."""
-
-    @property
-    def index(self) -> Mapping[str, Located]:
-        """Name -> its best entry at a live origin."""
-        ...
-
-    @property
-    def orphaned(self) -> AbstractSet[str]:
-        """Names that only departed nodes claim; their arbiters will bring them back."""
-        ...
-
-    def claims(self, name: str) -> list[Located]:
-        """Every entry of a name, at departed nodes too."""
-        ...
-
-
-class Registry(Protocol):
-    """What the router reads, and never writes."""
-
-    @property
-    def replicas(self) -> Mapping[str, Index]:
-        """Sworm -> its registry."""
-        ...
-
-    def call_url(self, origin: Origin) -> str:
-        """Where a node takes calls; empty when it is not known."""
-        ...
 
 
 _RETURNS = (Failed, Bounced, CastBounced, Mark, Marked)
@@ -96,6 +64,7 @@ class Router:
         self.dialling: dict[Origin, deque[Own]] = {}  #: letters that wait for a link
         self.linked: set[Origin] = set()
         self.holds = Holds(self)
+        self.arrivals = Arrivals(self, workers, self.deadlines)
         self.next_id = 0
         self.linger = Linger(self.loop)
         self.forward: Callable[[Origin, Any], None] = _nobody  #: who takes what is no message of calls
@@ -111,7 +80,7 @@ class Router:
 
         Raises `NotRegistered`, `CallTimeout`, `WorkerCrashed`, `LinkLost`, `Deadlock` or `BadValue`.
         """
-        found = self._find(sworm, name)
+        found = find(self.registry, sworm, name)
         message = copied(message)
         if found.origin == self.origin and not (self.places and (sworm, name) in self.places):
             reply = self.workers.handle(found.entry.serial, message)
@@ -130,24 +99,8 @@ class Router:
 
     def cast(self, sworm: str, name: str, message: Any) -> None:
         """Send a message at most once. Raises `NotRegistered` or `BadValue`."""
-        found = self._find(sworm, name)
+        found = find(self.registry, sworm, name)
         self._route(OwnCast(self, sworm, name, copied(message)), found)
-
-    def _find(self, sworm: str, name: str) -> Located:
-        replica = self.registry.replicas.get(sworm)
-        found = replica.index.get(name) if replica is not None else None
-        if found is None and replica is not None and name in replica.orphaned:
-            found = self._departed(replica, name)
-        if found is None:
-            raise NotRegistered(f"no process {name!r} is registered in {sworm}")
-        if found.entry.state == FAILED:
-            raise WorkerCrashed(f"{name!r} has failed and is not restarted any more")
-        return found
-
-    def _departed(self, replica: Index, name: str) -> Located | None:
-        """Where a name was that its departed node still claims: with no origin, since nothing can be sent there."""
-        claims = replica.claims(name)
-        return max(claims, key=lambda claim: claim.entry.epoch)._replace(origin="") if claims else None
 
     async def _within(self, future: asyncio.Future[Any], timeout: float) -> Any:
         done, _ = await asyncio.wait({future}, timeout=timeout)
@@ -309,8 +262,7 @@ class Router:
 
     def locate(self, key: Key) -> Located | None:
         """For holds: where a name is now."""
-        replica = self.registry.replicas.get(key[0])
-        return replica.index.get(key[1]) if replica is not None else None
+        return locate(self.registry, key)
 
     def forget_place(self, key: Key) -> None:
         """For holds: what was sent earlier has all passed or come back."""
@@ -354,43 +306,17 @@ class Router:
     def received(self, origin: Origin, message: tuple[Any, ...]) -> None:
         """Handler: a message of a peer."""
         if isinstance(message, Call):
-            self._called(origin, message)
+            self.arrivals.called(origin, message)
         elif isinstance(message, Replied):
             letter = self.pending.pop(message.id, None)
             if letter is not None:
                 letter.reply(unpack(message.reply))
         elif isinstance(message, Cast):
-            self._was_cast(origin, message)
+            self.arrivals.was_cast(origin, message)
         elif isinstance(message, _RETURNS):
             self._returned(origin, message)
         else:
             self.forward(origin, message)
-
-    def _called(self, origin: Origin, call: Call) -> None:
-        try:
-            message = unpack(call.message)
-            reply = self.workers.handle(call.serial, message)
-        except (WorkerCrashed, BadValue) as error:
-            self.send(origin, failure(call.id, error))
-            return
-        if reply is LATER:
-            letter = Incoming(self, origin, call.id, message)
-            self.deadlines.add(letter, call.timeout_ms / 1_000)
-            self.workers.deliver(call.serial, letter)
-        elif isinstance(reply, asyncio.Future):
-            letter = Incoming(self, origin, call.id, None)
-            reply.add_done_callback(lambda future: _pass_on(future, letter))
-        else:
-            self.send(origin, answer(call.id, reply))
-
-    def _was_cast(self, origin: Origin, cast: Cast) -> None:
-        try:
-            message = unpack(cast.message)
-        except BadValue as error:
-            log.warning("a cast from %s to %s/%s was dropped: %s", origin, cast.sworm, cast.name, error)
-            return
-        fields = (cast.sworm, cast.name, cast.serial, cast.message)
-        self.workers.deliver(cast.serial, IncomingCast(self, origin, fields, message))
 
     def _returned(self, origin: Origin, message: tuple[Any, ...]) -> None:
         if isinstance(message, Failed):
@@ -404,7 +330,7 @@ class Router:
         elif isinstance(message, CastBounced):
             self._cast_returned(origin, message)
         elif isinstance(message, Mark):
-            self.workers.deliver(message.serial, IncomingMark(self, origin, message.id))
+            self.arrivals.asked(origin, message)
         elif isinstance(message, Marked):
             self.holds.marked_by(message.id)
 
@@ -421,35 +347,3 @@ class Router:
             letter.fail(LinkLost("this node is leaving; the message may have been handled"))
         self.dialling.clear()
         self.deadlines.close()
-
-
-class OwnMark(Letter):
-    """A mark in the queue of a worker of this agent."""
-
-    __slots__ = ("hold", "holds", "key")
-
-    is_marker = True
-
-    def __init__(self, holds: Holds, key: Key, hold: Hold) -> None:
-        super().__init__(None)
-        self.holds = holds
-        self.key = key
-        self.hold = hold
-
-    def reply(self, value: Any) -> None:
-        """See `Letter.reply`."""
-        self.holds.marked(self.key, self.hold)
-
-    def bounce(self, pid: Pid) -> None:
-        """See `Letter.bounce`."""
-        self.holds.marked(self.key, self.hold)
-
-
-def _pass_on(future: asyncio.Future[Any], letter: Incoming) -> None:
-    if future.cancelled():
-        return
-    error = future.exception()
-    if error is not None:
-        letter.fail(error)
-    else:
-        letter.reply(future.result())

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from registry.core.ids import Origin, Pid, origin_of_pid, serial_of
 from registry.core.names import FAILED, Located
 from supervisor.errors import LinkLost, WorkerCrashed
+from supervisor.finding import Key
 from supervisor.letters import Own
-
-Key = tuple[str, str]
+from supervisor.workers.protocol import Letter
 
 #: Seconds until a name that came back is looked up again: the first time, and at most.
 FIRST_LOOK = 0.005
@@ -166,3 +166,25 @@ class Holds:
             self._end(key, hold)
             for letter in (*hold.returned, *hold.newer):
                 letter.fail(LinkLost("this node is leaving"))
+
+
+class OwnMark(Letter):
+    """A mark in the queue of a worker of this agent."""
+
+    __slots__ = ("hold", "holds", "key")
+
+    is_marker = True
+
+    def __init__(self, holds: Holds, key: Key, hold: Hold) -> None:
+        super().__init__(None)
+        self.holds = holds
+        self.key = key
+        self.hold = hold
+
+    def reply(self, value: Any) -> None:
+        """See `Letter.reply`."""
+        self.holds.marked(self.key, self.hold)
+
+    def bounce(self, pid: Pid) -> None:
+        """See `Letter.bounce`."""
+        self.holds.marked(self.key, self.hold)
