@@ -235,7 +235,8 @@ class Mirror:
         count = self._count + self._recount(batch)[1]
         rows = node_rows(members, count)
         for name, row in self.nodes.items():
-            if name not in rows:  # every copy is here, and none speaks of it any more: it ended unseen
+            found = rows.get(name)  # every copy is here; if none speaks of this incarnation any more, it ended unseen
+            if found is None or (found.status in _ENDED and found.incarnation < row.incarnation):
                 said = "left" if left.get(name) == row.incarnation else "dead"
                 status = row.status if row.status in _ENDED else said
                 rows[name] = msgspec.structs.replace(row, status=status, processes=count.get(name, 0))

@@ -16,7 +16,8 @@ NODE = ("node",)
 VIEW = ("view",)
 SUSPECT = "suspect"
 DEAD = "dead"
-ENDED = "ended"
+ENDED = "ended"  #: ("ended", node) -> its newest ended incarnations, ascending; below the first of a full tuple all are
+ENDED_KEPT = 64  #: incarnations that a full tuple names
 DEFINITION = "definition"
 FORGOTTEN = "forgotten"  #: ("forgotten", node) -> the incarnation up to which an operator gave a node up
 

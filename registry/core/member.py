@@ -53,7 +53,9 @@ from registry.core.membership import (
     MemberInfo,
     Timing,
     View,
+    ended_of,
     has_ended,
+    highest_ended,
     opinion,
     reachable,
     record_of,
@@ -61,6 +63,7 @@ from registry.core.membership import (
     state_of,
     superseded,
     view_of,
+    with_ended,
 )
 from registry.core.messages import DIRECTORY, Ack, Delta, Round, RoundDone, Summary, SummaryHash, Versions, Want
 from registry.core.names import Key
@@ -245,7 +248,7 @@ class Member:
 
     def is_over(self, origin: Origin) -> bool:
         """Whether this incarnation was ended here for good, so that nothing of it may come back."""
-        return incarnation_of(origin) <= self.ended(node_of(origin)) and origin not in self.directory
+        return has_ended(self.directory, self.origin, origin) and origin not in self.directory
 
     def has_departed(self, origin: Origin) -> bool:
         """Whether an incarnation is dead, left or superseded, remembered or not."""
@@ -256,14 +259,11 @@ class Member:
         record = record_of(self.directory, origin)
         if record is None or record.status not in AGREEING:
             return False
-        return not any(
-            node_of(o) == node_of(origin) and incarnation_of(o) > incarnation_of(origin) for o in self.directory
-        )
+        return origin not in superseded(self.directory, self.origin)
 
     def ended(self, node: str) -> int:
         """The highest incarnation of a node name that is over; 0: none."""
-        own = self.directory.get(self.origin)
-        return int(own.entries.get((ENDED, node), 0)) if own else 0
+        return highest_ended(self.directory, self.origin, node)
 
     def admit(self, origin: Origin) -> int | None:
         """None when a peer may link, else the last incarnation seen of its name: it must come back with more."""
@@ -393,7 +393,7 @@ class Member:
 
     def _judge(self, now: float) -> None:
         directory = self.directory
-        over = superseded(directory)
+        over = superseded(directory, self.origin)
         records = {origin: record_of(directory, origin) for origin in directory}
         there = {origin for origin, record in records.items() if record and record.status != LEFT} - over
         there.add(self.origin)
@@ -583,23 +583,14 @@ class Member:
             expired = now - self._outside.get(origin, now) > self.config.time_to_refute
             if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
                 continue
-            if any(is_needed(self.replicas, kept) for kept in self._up_to(origin)):
-                continue  # what ends an incarnation ends all those before it
-            if not self.repair.is_newest(origin):
+            if is_needed(self.replicas, origin) or not self.repair.is_newest(origin):
                 continue
-            node, incarnation = node_of(origin), incarnation_of(origin)
-            if self.ended(node) < incarnation:
-                self.write(DIRECTORY, {(ENDED, node): incarnation})
+            if not has_ended(self.directory, self.origin, origin):
+                node = node_of(origin)
+                mark = ended_of(self.directory, self.origin, node)
+                self.write(DIRECTORY, {(ENDED, node): with_ended(mark, incarnation_of(origin))})
             if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing | self._joining()):
                 self._forget(origin)
-
-    def _up_to(self, origin: Origin) -> list[Origin]:
-        """A departed incarnation, and those before it that are not over either."""
-        return [
-            other
-            for other in self.dead
-            if node_of(other) == node_of(origin) and incarnation_of(other) <= incarnation_of(origin)
-        ]
 
     def _joining(self) -> set[Origin]:
         """Those that may hold, or yet get, what nobody in the view has: they have a say in what is over."""
@@ -609,7 +600,8 @@ class Member:
     def _forget(self, origin: Origin) -> None:
         record = record_of(self.directory, origin)
         if record and record.status == LEFT:
-            self.left[node_of(origin)] = incarnation_of(origin)
+            node = node_of(origin)
+            self.left[node] = max(self.left.get(node, 0), incarnation_of(origin))
         if origin in self.repair.peers:
             self.out.append(Disconnect(origin, "its incarnation is over"))
         for replica in list(self.replicas.values()):

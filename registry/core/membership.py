@@ -17,7 +17,19 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from registry.core.directory import AGREEING, ALL_SWORMS, DEAD, ENDED, JOINING, LEFT, NODE, SUSPECT, UP, NodeRecord
+from registry.core.directory import (
+    AGREEING,
+    ALL_SWORMS,
+    DEAD,
+    ENDED,
+    ENDED_KEPT,
+    JOINING,
+    LEFT,
+    NODE,
+    SUSPECT,
+    UP,
+    NodeRecord,
+)
 from registry.core.ids import Origin, incarnation_of, node_of
 from registry.core.origin import VersionedMap
 
@@ -76,13 +88,15 @@ def record_of(directory: Directory, origin: Origin) -> NodeRecord | None:
     return copy.entries.get(NODE) if copy else None
 
 
-def superseded(directory: Directory) -> set[Origin]:
-    """Incarnations of which a higher one of the same node has spoken."""
+def superseded(directory: Directory, me: Origin) -> set[Origin]:
+    """Incarnations of which a higher one of the same node has spoken, or is over here."""
     newest: dict[str, int] = {}
     spoken = [origin for origin in directory if record_of(directory, origin) is not None]
     for origin in spoken:
         newest[node_of(origin)] = max(newest.get(node_of(origin), 0), incarnation_of(origin))
-    return {origin for origin in directory if incarnation_of(origin) < newest.get(node_of(origin), 0)}
+    for node in {node_of(origin) for origin in directory}:
+        newest[node] = max(newest.get(node, 0), highest_ended(directory, me, node))
+    return {origin for origin in directory if incarnation_of(origin) < newest[node_of(origin)]}
 
 
 def opinion(directory: Directory, judge: Origin, kind: str, subject: Origin) -> bool:
@@ -107,9 +121,25 @@ def trusts(directory: Directory, one: Origin, other: Origin) -> bool:
 
 
 def has_ended(directory: Directory, judge: Origin, subject: Origin) -> bool:
-    """Whether a node has ended an incarnation, or a later one of the same node, for good."""
+    """Whether a node has ended an incarnation for good: it names it, or its full mark has none as low."""
+    mark, incarnation = ended_of(directory, judge, node_of(subject)), incarnation_of(subject)
+    return incarnation in mark or (len(mark) == ENDED_KEPT and incarnation < mark[0])
+
+
+def ended_of(directory: Directory, judge: Origin, node: str) -> tuple[int, ...]:
+    """The incarnations of a node name that a node has ended, ascending, the newest `ENDED_KEPT` of them."""
     copy = directory.get(judge)
-    return copy is not None and int(copy.entries.get((ENDED, node_of(subject)), 0)) >= incarnation_of(subject)
+    return copy.entries.get((ENDED, node), ()) if copy else ()
+
+
+def highest_ended(directory: Directory, judge: Origin, node: str) -> int:
+    """The highest incarnation of a node name that a node has ended; 0: none."""
+    return max(ended_of(directory, judge, node), default=0)
+
+
+def with_ended(mark: tuple[int, ...], incarnation: int) -> tuple[int, ...]:
+    """A mark that names this incarnation as well; the lowest gives way when it was full."""
+    return tuple(sorted({*mark, incarnation})[-ENDED_KEPT:])
 
 
 def reachable(

@@ -8,11 +8,22 @@ carried, not refused: a newer node may write it, and an older one relays it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from registry.core.directory import DEAD, DEFINITION, ENDED, FORGOTTEN, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
+from registry.core.directory import (
+    DEAD,
+    DEFINITION,
+    ENDED,
+    ENDED_KEPT,
+    FORGOTTEN,
+    NODE,
+    SUSPECT,
+    VIEW,
+    NodeRecord,
+    ViewRecord,
+)
 from registry.core.names import GONE, GROUP, Key, Registration
 
 #: What arrays, maps and scalars of unknown meaning may be made of; MessagePack's extension types are none of it.
@@ -44,6 +55,7 @@ _OPAQUE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
 _REGISTRATION = msgspec.msgpack.Decoder(Registration)
 _NUMBER = msgspec.msgpack.Decoder(int)
 _TEXT = msgspec.msgpack.Decoder(str)
+_NUMBERS = msgspec.msgpack.Decoder(Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=ENDED_KEPT)])
 
 #: First string of a tuple key -> its kind.
 KINDS: dict[str, _Kind] = {
@@ -53,7 +65,7 @@ KINDS: dict[str, _Kind] = {
     VIEW[0]: _Kind(1, msgspec.msgpack.Decoder(ViewRecord)),
     SUSPECT: _Kind(2, _NUMBER),
     DEAD: _Kind(2, _NUMBER),
-    ENDED: _Kind(2, _NUMBER),
+    ENDED: _Kind(2, _NUMBERS),
     DEFINITION: _Kind(2, _OPAQUE),
     FORGOTTEN: _Kind(2, _NUMBER),
 }
@@ -84,6 +96,8 @@ def _tuple_value(key: Key, raw: msgspec.Raw) -> Any:
     if len(key) != kind.length:
         raise ValueError(f"a key of this kind has {kind.length} parts, not {len(key)}")
     value = kind.value.decode(raw)
+    if kind.value is _NUMBERS and value != tuple(sorted(set(value))):
+        raise ValueError("these numbers do not ascend")
     return plain(value) if kind.value is _OPAQUE else value
 
 

@@ -180,7 +180,7 @@ def test_an_incarnation_that_is_over_begins_again_as_a_newer_one() -> None:
     async def scenario(scene: Scene) -> None:
         late = int(time.time() * 1000) + 3_600_000
         with scene.agent.runner.lock:
-            scene.agent.member.write(DIRECTORY, {("ended", "observer"): late})
+            scene.agent.member.write(DIRECTORY, {("ended", "observer"): (late,)})
         scene.agent.mesh.options = Options(admit=_admit(scene.agent.member))
         scene.observer()
         await until(lambda: Node.objects.filter(name="n1").exists())

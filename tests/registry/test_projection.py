@@ -123,6 +123,18 @@ def test_a_node_that_left_and_was_forgotten_between_two_looks_has_left() -> None
     assert [(row.name, row.status) for row in batch.nodes] == [("n1", "left"), ("n2", "dead")]
 
 
+def test_an_earlier_incarnation_whose_processes_wait_is_not_shown_in_place_of_a_forgotten_later_one() -> None:
+    mirror = Mirror(nodes=node_rows([member("n1.5")], {}).values())
+    earlier, later = member("n1.4")._replace(state="dead"), member("n1.6")
+    batch = mirror.compare_all({})
+    mirror.compare_nodes(batch, [earlier], {"n1": 5})
+    assert [(row.incarnation, row.status) for row in batch.nodes] == [(5, "left")]
+    mirror.compare_nodes(batch, [earlier, later], {"n1": 5})
+    assert [(row.incarnation, row.status) for row in batch.nodes] == [(6, "alive")]
+    mirror.compare_nodes(batch, [member("n1.4")], {})  # a cluster of its own, with an earlier clock
+    assert [(row.incarnation, row.status) for row in batch.nodes] == [(4, "alive")]
+
+
 # ------------------------------------------------------------------------------------------- further names and groups
 
 

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from registry.core.directory import UP
-from supervisor.core.events import Effect
 from supervisor.simulation.feature import Action, Feature
-
-if TYPE_CHECKING:
-    from supervisor.simulation.run import Run
-    from supervisor.simulation.world import Host
 
 
 class Nodes(Feature):
@@ -18,10 +10,6 @@ class Nodes(Feature):
 
     name = "nodes"
     weights = (0, 1, 1, 3)
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self.members: set[str] = set()
 
     def actions(self) -> list[Action]:
         """Starting again is no fault, but dying is."""
@@ -31,16 +19,6 @@ class Nodes(Feature):
             Action(self.crash_and_start, 1, rough=True),
             Action(self.pause, 1, rough=True),
         ]
-
-    def stepped(self, host: Host, effects: list[Effect]) -> None:
-        """A node that starts out of everybody's reach founds a cluster of its own: the one mark up to which it ends
-        incarnations of a name then covers some that it has never heard of.
-        """
-        if host.origin in self.members or host.node.member.record.status != UP:
-            return
-        self.members.add(host.origin)
-        if host.node.member.view.agreeing == {host.origin} and len(self.run.world.live()) > 1:
-            self.run.ledger.doubtful |= self.run.ledger.acknowledged
 
     def crash(self) -> None:
         """kill -9 of a node."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.core.directory import AGREEING, DEAD, LEFT, NODE, STATUSES, SUSPECT, UP, NodeRecord
+from registry.core.directory import AGREEING, DEAD, ENDED, LEFT, NODE, STATUSES, SUSPECT, UP, NodeRecord
 from registry.core.membership import (
     PRESETS,
     hosts_of,
@@ -108,9 +108,18 @@ def test_refuted_is_void(opined: int, refutation: int, holds: bool) -> None:
 def test_a_higher_incarnation_supersedes_once_it_has_spoken() -> None:
     copies = directory("n1.1", "n2.1")
     copies["n1.5"] = VersionedMap()
-    assert superseded(copies) == set()
+    assert superseded(copies, "n2.1") == set()
     copies["n1.5"].write({NODE: record("joining")})
-    assert superseded(copies) == {"n1.1"}
+    assert superseded(copies, "n2.1") == {"n1.1"}
+
+
+def test_a_higher_incarnation_that_is_over_supersedes_too() -> None:
+    copies = directory("n1.1", "n1.5", "n2.1")
+    copies["n2.1"].write({(ENDED, "n1"): (3, 5)})
+    assert superseded(copies, "n2.1") == {"n1.1"}
+    del copies["n1.5"]
+    assert superseded(copies, "n2.1") == {"n1.1"}
+    assert superseded(copies, "n1.1") == set()
 
 
 def test_a_state_is_one_word() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.core.directory import DEAD, DEFINITION, ENDED, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
+from registry.core.directory import DEAD, DEFINITION, ENDED, ENDED_KEPT, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
 from registry.core.messages import KINDS, Delta, Message, SummaryHash, Want
 from registry.core.names import GONE, GROUP, RUNNING, Registration, Spec
 from registry.mesh.codec import FRAME_OVERHEAD, Codec, CodecError
@@ -50,13 +50,15 @@ views = st.builds(
     st.binary(max_size=8),
     st.dictionaries(texts, st.dictionaries(origins, numbers, max_size=3), max_size=3),
 )
+marks = st.sets(numbers, min_size=1, max_size=ENDED_KEPT).map(lambda found: tuple(sorted(found)))
 unknown = st.tuples(st.just("a kind of tomorrow"), texts)
 
 #: Every kind of entry: its key, and the value that belongs under it.
 entries = st.one_of(
     st.tuples(texts, registrations),
     st.tuples(st.tuples(st.just(GROUP), texts, texts), texts),
-    st.tuples(st.tuples(st.sampled_from([GONE, SUSPECT, DEAD, ENDED]), texts), numbers),
+    st.tuples(st.tuples(st.sampled_from([GONE, SUSPECT, DEAD]), texts), numbers),
+    st.tuples(st.tuples(st.just(ENDED), texts), marks),
     st.tuples(st.just(NODE), nodes),
     st.tuples(st.just(VIEW), views),
     st.tuples(st.tuples(st.just(DEFINITION), texts), plain),
@@ -152,6 +154,15 @@ def test_any_value_in_a_frame_is_a_codec_error_or_messages(value: Any) -> None:
         ([1, [[5, ["rooms", "n1.1", True]]]], "no Want: Expected `int`, got `bool`"),
         ([1, [[1, ["", "n1.1", 0, 1, [["lobby", 5]]]]]], "value under 'lobby': Expected `array`"),
         ([1, [[1, ["", "n1.1", 0, 1, [[["gone", "x"], "y"]]]]]], "value under ('gone', 'x'): Expected `int`"),
+        (
+            [1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], 7]]]]]],
+            "value under ('ended', 'n2'): Expected `array`, got `int`",
+        ),
+        ([1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], ["7"]]]]]]], "value under ('ended', 'n2'): Expected `int`"),
+        ([1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], []]]]]]], "Expected `array` of length >= 1"),
+        ([1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], [*range(65)]]]]]]], "Expected `array` of length <= 64"),
+        ([1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], [5, 5]]]]]]], "these numbers do not ascend"),
+        ([1, [[1, ["", "n1.1", 0, 1, [[["ended", "n2"], [9, 5]]]]]]], "these numbers do not ascend"),
         ([1, [[1, ["", "n1.1", 0, 1, [[["group", "x"], "y"]]]]]], "a key of this kind has 3 parts, not 2"),
         ([1, [[1, ["", "n1.1", 0, 1, [["a", [], 3]]]]]], "Expected `array` of length 1 to 2"),
         ([1, [[1, ["", "n1.1", 0, 1, [[7, 1]]]]]], "Expected `str | array`, got `int`"),

@@ -1,6 +1,7 @@
 """Where processes go: only to eligible nodes, by the sworm's strategy, and at most once however orders fare.
 
-Named invariants: only-eligible, one-order-one-process, counts-are-kept, acknowledged-survives, one-reply.
+Named invariants: only-eligible, one-order-one-process, counts-are-kept, acknowledged-survives, one-reply,
+ended-stays-ended, ended-is-named.
 """
 
 from __future__ import annotations
@@ -302,26 +303,62 @@ def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
 
 
 def test_who_waits_outlives_further_incarnations_of_its_node() -> None:
-    """The end of a later incarnation, which ran nothing, is not the end of the one whose process waits."""
-    cluster = started(zones(n1="a", n2="b", n3="a"), constraints={"zone": "b"})
-    cluster.do("n1", "register", "p0")
+    """The end of a later incarnation, which ran nothing, is not the end of the one whose processes wait.
+
+    A node that was cut off ends the later one and has never heard of the earlier one: it takes its names all the same.
+    """
+    cluster = started(zones(n1="a", n2="b"), constraints={"zone": "b"})
+    names = {f"p{number}" for number in range(12)}
+    for name in sorted(names):
+        assert cluster.do("n1", "register", name).result == "started"
     cluster.crash("n2")
     cluster.pass_time(2)
-    for _ in range(3):
-        cluster.start("n2", config=lambda config: replace(config, labels={"zone": "a"}))
-        cluster.pass_time(3)
-        cluster.crash("n2")
-        cluster.pass_time(3)
-    for name in ("n4", "n5", "n6"):
+    cluster.cut(["n1"], ["n2", "n3"])
+    for name in ("n2", "n3"):
         cluster.start(name, config=lambda config: replace(config, labels={"zone": "a"}))
-        cluster.pass_time(3)
+        cluster.pass_time(2)
+    over = cluster.nodes["n2"].node.origin
+    cluster.crash("n2")
+    cluster.start("n2", config=lambda config: replace(config, labels={"zone": "a"}))
+    cluster.pass_time(3)
+    assert cluster.nodes["n3"].node.member.is_over(over)
+    cluster.heal()
+    cluster.link("n1", "n3")
+    cluster.pass_time(4)
+    assert {node_of(cluster.nodes["n1"].node.context.placement.arbiter(ROOMS, name)) for name in names} >= {"n1", "n3"}
     cluster.crash("n1")
-    cluster.crash("n3")
     cluster.pass_time(3)
-    cluster.start("n7", config=lambda config: replace(config, labels={"zone": "b"}))
+    cluster.start("n4", config=lambda config: replace(config, labels={"zone": "b"}))
     cluster.pass_time(3)
-    assert set(hosts(cluster)) == {"n7"}
-    assert cluster.check_once() == 1
+    assert set(cluster.listed("n3")) == names
+    assert set(hosts(cluster)) == {"n4"}
+    assert cluster.check_once() == len(names)
+
+
+def test_names_unregistered_while_a_node_was_away_stay_gone_when_it_is_back() -> None:
+    """It still holds what an incarnation that is over said; nobody takes it, those neither who came meanwhile."""
+    cluster = started(zones(n1="a", n2="b", n3="a"), constraints={"zone": "b"})
+    names = [f"p{number}" for number in range(8)]
+    for name in names:
+        assert cluster.do("n1", "register", name).result == "started"
+    over = cluster.nodes["n2"].node.origin
+    cluster.crash("n2")
+    cluster.pass_time(2)
+    cluster.cut(["n3"], ["n1", "n2", "n4", "n5"])
+    cluster.pass_time(4)
+    for name in names:
+        assert cluster.do("n1", "unregister", name).result == "done"
+    for name in ("n2", "n4", "n2", "n5"):
+        if name in cluster.nodes:
+            cluster.crash(name)
+        cluster.start(name, config=lambda config: replace(config, labels={"zone": "b"}))
+        cluster.pass_time(3)
+    assert cluster.nodes["n1"].node.member.is_over(over)
+    assert over in cluster.nodes["n3"].node.member.directory
+    cluster.heal()
+    cluster.pass_time(6)
+    assert cluster.check_once() == 0
+    assert all(over not in running.node.member.directory for running in cluster.nodes.values())
 
 
 def test_relaxed_constraints_bring_back_what_waits() -> None:

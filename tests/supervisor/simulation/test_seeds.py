@@ -47,6 +47,7 @@ FOUND = {
     70021: "a process without a worker was put under a lease as if it had a gate",
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
     10: "a target died right after it opened, and its source, which was still stopping, took the name along",
+    33: "a node that had founded a cluster alone ended an incarnation, and with it one that it had never heard of",
     51: "an arbiter with a full slice of names that had to wait looked at them without end",
 }
 
