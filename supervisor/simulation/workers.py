@@ -104,9 +104,8 @@ class Workers:
                 self._later(self.world.plan.state_time(), lambda: self._take(serial))
             case TakeCheckpoint(serial):
                 self._later(self.world.plan.state_time(), lambda: self._keep(serial))
-            case GiveState(serial, loser, state):
-                self.all[serial].state |= decode(state)
-                self._later(0.001, lambda: self._tell(StateGiven(serial, loser)))
+            case GiveState():
+                self._give(effect)
             case _:
                 raise AssertionError(f"no such effect: {effect!r}")
 
@@ -146,6 +145,13 @@ class Workers:
             return
         problem = "planned" if self.world.plan.fails_to_give(worker.effect.name) else ""
         self._tell(StateTaken(serial, b"" if problem else encode(worker.state), True, problem))
+
+    def _give(self, effect: GiveState) -> None:
+        worker = self.all.get(effect.serial)
+        problem = "" if worker else "the process has ended"  # and its node has not heard of it yet
+        if worker is not None:
+            worker.state |= decode(effect.state)
+        self._later(0.001, lambda: self._tell(StateGiven(effect.serial, effect.loser, problem)))
 
     def _keep(self, serial: int) -> None:
         worker = self.all.get(serial)

@@ -1,12 +1,19 @@
-"""Further names and groups: given, taken, joined and left, by pids and names that may be out of date."""
+"""Further names and groups: given, taken, joined and left, by pids and names that may be out of date.
+
+Where nothing fails, a further name that was given and never taken stands for as long as its process; in rough seeds it
+may go with a process that loses a conflict.
+"""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from supervisor.core.events import Reply
 from supervisor.simulation.agreement import check_ties
 from supervisor.simulation.feature import SWORM, Action, Feature, Settings
+from supervisor.simulation.oracles import broken
 
 if TYPE_CHECKING:
     from supervisor.simulation.run import Run
@@ -20,6 +27,9 @@ class Ties(Feature):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.further: list[str] = []
+        self.given: dict[str, str] = {}  #: further name -> own name of its process, as somebody was told
+        self.taken: Counter[str] = Counter()  #: how often somebody asked for a further name's end
+        self.ends: Counter[str] = Counter()  #: how many of these wishes are over
 
     def draw(self, chance: random.Random, settings: Settings) -> None:
         """Six further names at most, so that they are contended for."""
@@ -38,17 +48,32 @@ class Ties(Feature):
         """Give a process a further name, by the pid that some host believes it has; sometimes one that others use."""
         run = self.run
         host = run.any_host()
-        located = host.node.lookup(SWORM, run.any_name()) if host else None
+        known = run.any_name() if host else ""
+        located = host.node.lookup(SWORM, known) if host else None
         if located is None:
             return
         name = run.random.choice(self.further) if run.random.random() < 0.9 else run.any_name()
         if name not in self.further:
             run.ledger.doubt((SWORM, name))  # a further name has no spec: it may end with its process
-        run.ask("register", name, pid=located.pid)
+        own, taken = located.entry.of or known, self.taken[name]
+        quiet = taken == self.ends[name]
+        run.expect(
+            run.ask("register", name, pid=located.pid), lambda reply: self._named(name, own, taken, quiet, reply)
+        )
+
+    def _named(self, name: str, own: str, taken: int, quiet: bool, reply: Reply) -> None:
+        if reply.result == "started" and quiet and self.taken[name] == taken:
+            self.given[name] = own
 
     def unname(self) -> None:
         """Take a further name away."""
-        self.run.ask("unregister", self.run.random.choice(self.further))
+        name = self.run.random.choice(self.further)
+        self.taken[name] += 1
+        self.given.pop(name, None)
+        self.run.expect(self.run.ask("unregister", name), lambda reply: self._unnamed(name, reply))
+
+    def _unnamed(self, name: str, reply: Reply) -> None:
+        self.ends[name] += reply.result in ("done", "not_registered")
 
     def join(self) -> None:
         """A process joins a group, by its name or by a further one."""
@@ -60,8 +85,13 @@ class Ties(Feature):
         self.run.ask("leave", self.run.any_name(), group=self.run.random.choice(["odd", "even"]))
 
     def healed(self) -> None:
-        """Ties stand with their process and nowhere else."""
-        check_ties(self.run.world)
+        """Ties stand with their process and nowhere else, and none has vanished."""
+        world, doubtful = self.run.world, self.run.ledger.doubtful
+        check_ties(world)
+        for name, own in self.given.items() if self.run.settings.gentle else ():
+            located = world.live()[0].node.lookup(SWORM, name)
+            if (SWORM, own) not in doubtful and (located is None or located.entry.of != own):
+                raise broken("ties-follow", f"{name} was given to {own} and is {located and located.pid}")
 
 
 FEATURE = Ties

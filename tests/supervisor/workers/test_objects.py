@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from registry.core.quorum import Lease
 from supervisor.core.events import StateGiven, StateTaken, WorkerExited, WorkerFailed, WorkerStarted
 from supervisor.errors import NotHandled, WorkerCrashed
 from supervisor.workers import objects
@@ -433,3 +434,17 @@ async def test_a_failed_start_leaves_nothing_behind() -> None:
     assert stage.workers.running == {}
     assert stage.workers.starting == {}
     assert stage.send(order.serial, 1).end == ("bounce", "")
+
+
+async def test_what_waits_when_the_lease_ends_is_not_begun() -> None:
+    stage = Stage()
+    serial = await stage.start("Slow")
+    lease = Lease(stage.workers.clock() + 3600)
+    stage.workers.lease_gate(serial, lease)
+    first, behind = stage.send(serial, "first"), stage.send(serial, "behind")
+    await stage.until(lambda: Slow.log == ["begin first"])
+    lease.end()
+    Slow.gate("first").set()
+    assert await first.wait() == ("reply", "first")
+    await stage.until(lambda: behind in stage.workers.running[serial].gate.parked)
+    assert Slow.log == ["begin first", "end first"]

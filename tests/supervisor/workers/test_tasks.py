@@ -6,6 +6,7 @@ import gc
 
 import pytest
 
+from registry.core.quorum import Lease
 from supervisor import current
 from supervisor.core.events import StateGiven, StateTaken, WorkerExited, WorkerStarted
 from supervisor.errors import NoReply, NotHandled, WorkerCrashed
@@ -169,3 +170,17 @@ async def test_a_hook_that_only_its_own_task_holds_is_not_collected() -> None:
     assert waits is not None
     waits.set_result(None)
     assert await stage.told(StateGiven, serial) == StateGiven(serial, "n2.1.5")
+
+
+async def test_what_waits_when_the_lease_ends_is_not_begun() -> None:
+    stage = Stage()
+    serial = await stage.start("room", "cats")
+    lease = Lease(stage.workers.clock() + 3600)
+    stage.workers.lease_gate(serial, lease)
+    held, behind = stage.send(serial, "hold"), stage.send(serial, "all")
+    await stage.until(lambda: "hold" in Slow.gates)
+    lease.end()
+    Slow.gate("hold").set()
+    assert await held.wait() == ("reply", "held")
+    await stage.until(lambda: behind in stage.workers.running[serial].gate.parked)
+    assert behind.end is None
