@@ -1,9 +1,8 @@
-"""Everything that a mesh does apart from its wires: links to peers, dials, coalescing, limits, and the calls to the
-handler.
+"""Everything that a mesh does apart from its wires: standing links, coalescing, limits, and the calls to the handler.
 
 Law: every callback to the handler goes through one queue in the order things happened, and none is made while a method
 that the owner called is still running. The roster decides which link has an origin's place; here it is only carried
-out. A subclass brings the wires: `_dial`, `_listen`, `_shut`.
+out. What does not stand yet is `meetings`. A subclass brings the wires: `_dial`, `_listen`, `_shut`.
 """
 
 from __future__ import annotations
@@ -12,39 +11,32 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 from registry.core.ids import Origin, is_origin
 from registry.mesh.callbacks import Callbacks
 from registry.mesh.codec import FRAME_OVERHEAD, Codec, CodecError
-from registry.mesh.handshake import Acceptor, Dialler, HandshakeFailed, Terms, check_key
-from registry.mesh.link import MEETING, OVER, STANDING, Dial, Link
+from registry.mesh.handshake import HandshakeFailed
+from registry.mesh.link import MEETING, OVER, STANDING, Link
+from registry.mesh.meetings import Meetings
 from registry.mesh.protocol import (
     BAD_FRAME,
     CLOSED,
     DUPLICATE,
     LANES,
-    LOST,
-    NOT_THERE,
     OUTBOX_FULL,
-    PROTOCOL_VERSION,
-    REFUSED,
     REPLACED,
     ROLES,
     SILENT,
-    TIMEOUT,
     TOO_LARGE,
     Handler,
     Hello,
     Identity,
     Message,
     Options,
-    Refusal,
     Traffic,
-    code_of,
 )
 from registry.mesh.roster import Roster
-from registry.mesh.throttle import Throttle
 from registry.mesh.wire import Wire
 
 log = logging.getLogger("registry.mesh")
@@ -64,20 +56,16 @@ class Switchboard:
         self.options = options or Options()
         self.traffic = Traffic()
         self._identity = identity
-        self._key = check_key(key)
         self._codec = codec
         self._handler = handler
         self._roster = Roster(identity.origin, self.options.clock)
         self._links: dict[Origin, Link] = {}  # standing
-        self._meeting: set[Link] = set()
-        self._dials: dict[Dial, Link] = {}
         self._unflushed: list[Link] = []
         self._calls = Callbacks(self._soon)
         self._last: tuple[Message | None, bytes] = (None, b"")
-        self._throttle = Throttle()
+        self._meetings = Meetings(self, key, handler, self._calls, self._roster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._is_closed = False
 
     # ------------------------------------------------------------------------------------------------ for the owner
 
@@ -98,13 +86,12 @@ class Switchboard:
 
     def connect(self, url: str, origin: Origin | None = None) -> None:
         """See `Mesh.connect`."""
-        asked = (url, origin)
-        if self._is_closed or asked in self._dials or (origin is not None and origin in self._links):
+        if origin is not None and origin in self._links:
             return
-        self._start()
-        link = self._dials[asked] = Link(self, asked)
-        self._meet(link, Dialler(self._terms(ours=True), self._roster.lost))
-        self._dial(url, link)
+        asked = (url, origin)
+        link = Link(self, asked)
+        if self._meetings.dial(link, asked):
+            self._dial(url, link)
 
     def disconnect(self, origin: Origin, reason: str) -> None:
         """See `Mesh.disconnect`."""
@@ -146,14 +133,13 @@ class Switchboard:
 
     async def close(self) -> None:
         """See `Mesh.close`."""
-        self._is_closed = True
+        farewell = f"{CLOSED}: {self._identity.origin} closed its mesh"
+        self._meetings.close(farewell, f"{CLOSED}: the mesh was closed")
         self._flush()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for link in [*self._links.values(), *self._meeting]:
-            self._end(link, f"{CLOSED}: {self._identity.origin} closed its mesh", self._calls.call)
-        for link in list(self._dials.values()):
-            self._dial_over(link, False, f"{CLOSED}: the mesh was closed", None)
+        for link in list(self._links.values()):
+            self._end(link, farewell, self._calls.call)
         self._calls.drain()
         await self._shut()
 
@@ -183,22 +169,27 @@ class Switchboard:
         """It was no peer who came, but somebody who asked for a page: forget the link, its wire closes itself."""
         if link.stage is MEETING:
             link.wire = None
-            self._leave(link, "")
+            self._meetings.leave(link, "")
 
     def accept(self, wire: Wire) -> Link | None:
         """Somebody dialled us: the link of this wire; None when there are too many strangers."""
-        if self._is_closed or len(self._meeting) >= self.options.max_strangers:
-            return None
         link = Link(self, None)
         link.wire = wire
-        self._meet(link, Acceptor(self._terms(ours=False)))
-        return link
+        return link if self._meetings.admit(link) else None
+
+    # --------------------------------------------------------------------------------------- for links and meetings
 
     def time(self) -> float:
         """The loop's clock, in seconds."""
         return self._loop.time() if self._loop is not None else 0.0
 
-    # ----------------------------------------------------------------------------------------------------- for links
+    def later(self, delay: float, function: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+        """See `meetings.Board.later`."""
+        return self._running().call_later(delay, function, *args)
+
+    def stands(self, origin: Origin) -> bool:
+        """See `meetings.Board.stands`."""
+        return origin in self._links
 
     def frame_received(self, link: Link, frame: bytes | bytearray | memoryview) -> None:
         """Deliver the messages of a frame; a bad one costs the link."""
@@ -229,10 +220,10 @@ class Switchboard:
 
     def link_made(self, link: Link, hello: Hello) -> None:
         """A handshake came to its end: give the link its place, or let it go."""
-        self._part(link)
+        self._meetings.part(link)
         older = self._roster.older(hello.origin)
         if not self._roster.stand(hello.origin, link.name, link.number):
-            self._give_up(link, f"{DUPLICATE}: another link with {hello.origin} came first")
+            self._meetings.give_up(link, f"{DUPLICATE}: another link with {hello.origin} came first")
             return
         for origin in (older, hello.origin):
             replaced = self._links.get(origin) if origin is not None else None
@@ -242,14 +233,14 @@ class Switchboard:
         self._links[hello.origin] = link
         link.allow_messages()
         self._calls.call(self._handler.link_up, hello.origin, hello)
-        self._answer_dials(link, hello.origin)
+        self._meetings.stood(link, hello.origin)
         self._calls.drain()
 
     def handshake_failed(self, link: Link, failure: HandshakeFailed) -> None:
         """A handshake broke off, by us or by the peer."""
         if failure.farewell:
             link.send_now(failure.farewell)
-        self._give_up(link, failure.reason, last_incarnation=failure.last_incarnation)
+        self._meetings.give_up(link, failure.reason, last_incarnation=failure.last_incarnation)
 
     def link_lost(self, link: Link, reason: str, refused: bool = False) -> None:
         """A wire ended, or never came to be."""
@@ -257,125 +248,12 @@ class Switchboard:
             self._end(link, reason, self._calls.call)
             self._calls.drain()
         elif link.stage is MEETING:
-            self._give_up(link, reason, refused=refused)
-
-    # ------------------------------------------------------------------------------------------------------- meeting
-
-    def _terms(self, *, ours: bool) -> Terms:
-        return Terms(
-            key=self._key,
-            hello=self._hello,
-            clock=self.options.clock,
-            max_clock_skew=self.options.max_clock_skew,
-            decide=partial(self._decide, ours=ours),
-        )
-
-    def _hello(self) -> Hello:
-        mine = self._identity
-        return Hello(PROTOCOL_VERSION, mine.origin, mine.role, mine.lane, self.options.clock(), mine.url)
-
-    def _decide(self, hello: Hello, link: bytes, lost: bytes, *, ours: bool) -> int | Refusal:
-        refusal = self._admit(hello)
-        if refusal is not None:
-            return Refusal(f"{REFUSED}: {refusal.reason}", refusal.last_incarnation)
-        return self._roster.decide(hello, link, lost, ours=ours)
-
-    def _admit(self, hello: Hello) -> Refusal | None:
-        try:
-            return self.options.admit(hello)
-        except Exception:
-            log.exception("the owner of the mesh failed to decide about %s", hello.origin)
-            return Refusal(f"{self._identity.origin} could not decide")
-
-    def _meet(self, link: Link, handshake: Acceptor | Dialler) -> None:
-        link.handshake = handshake
-        self._meeting.add(link)
-        timeout = self.options.handshake_timeout
-        reason = f"{TIMEOUT}: no link within {timeout:g} s"
-        link.timer = self._running().call_later(timeout, self._give_up, link, reason)
-
-    def _part(self, link: Link) -> None:
-        """The meeting is over, one way or the other."""
-        self._meeting.discard(link)
-        if link.timer is not None:
-            link.timer.cancel()
-            link.timer = None
-
-    def _give_up(self, link: Link, reason: str, *, refused: bool = False, last_incarnation: int | None = None) -> None:
-        """A link will never stand: tell whoever wanted it, or that somebody was turned away."""
-        if link.stage is not MEETING:
-            return
-        wire, handshake = link.wire, link.handshake
-        self._leave(link, reason)
-        if link.asked is not None:
-            self._dial_over(link, refused, reason, last_incarnation)
-        else:
-            peer = handshake.peer if handshake is not None else None
-            self._turned_away(wire.address if wire is not None else "", peer, reason)
-        self._calls.drain()
-
-    def _leave(self, link: Link, reason: str) -> None:
-        self._part(link)
-        peer = link.handshake.peer if link.handshake is not None else None
-        if peer is not None and link.handshake is not None:
-            self._roster.drop(peer.origin, link.handshake.link)
-        link.handshake = None
-        link.end(reason)
-
-    def _turned_away(self, address: str, peer: Hello | None, reason: str) -> None:
-        code = code_of(reason)
-        if code == DUPLICATE or (code == LOST and peer is None):
-            return  # two dials that crossed, or somebody who only looked whether the port is open
-        self.traffic.refused += 1
-        passed_over = self._throttle.pass_over(code, self.time())
-        if passed_over is None:
-            return
-        if passed_over:
-            reason = f"{reason} ({passed_over} more since the last word about this)"
-        origin = peer.origin if peer is not None else None
-        log.warning("turned away %s at %s: %s", origin or "a stranger", address, reason)
-        self._calls.call(self._handler.peer_refused, address, origin, reason)
-
-    # --------------------------------------------------------------------------------------------------------- dials
-
-    def _answer_dials(self, link: Link, origin: Origin) -> None:
-        """A link stands: whoever wanted this peer has it; a dial that met somebody else has failed."""
-        for asked, dial in list(self._dials.items()):
-            if asked[1] == origin and dial.stage is OVER:
-                del self._dials[asked]
-        if link.asked is None:
-            return
-        url, wanted = link.asked
-        self._dials.pop(link.asked, None)
-        if wanted is not None and wanted != origin:
-            reason = f"{NOT_THERE}: {origin} answered at {url}, not {wanted}"
-            self._calls.call(self._handler.connect_failed, url, wanted, True, reason, None)
-
-    def _dial_over(self, link: Link, refused: bool, reason: str, last: int | None) -> None:
-        if link.asked is None or self._dials.get(link.asked) is not link:
-            return
-        url, wanted = link.asked
-        if wanted is not None and wanted not in self._links and code_of(reason) == DUPLICATE and not self._is_closed:
-            # The peer is finishing its own dial. Should that fail, this one has failed with it.
-            self._running().call_later(self.options.handshake_timeout, self._dial_lapsed, link, reason)
-            return
-        del self._dials[link.asked]
-        if wanted is None or wanted not in self._links:
-            self._calls.call(self._handler.connect_failed, url, wanted, refused, reason, last)
-
-    def _dial_lapsed(self, link: Link, reason: str) -> None:
-        if link.asked is not None and self._dials.get(link.asked) is link:
-            url, wanted = link.asked
-            del self._dials[link.asked]
-            self._calls.call(self._handler.connect_failed, url, wanted, False, reason, None)
-            self._calls.drain()
+            self._meetings.give_up(link, reason, refused=refused)
 
     # ------------------------------------------------------------------------------------------------- standing links
 
     def _end(self, link: Link, reason: str, tell: Callable[..., None]) -> None:
-        """End a link of whatever stage; one that stood goes down for the handler."""
-        if link.stage is MEETING:
-            self._leave(link, reason)
+        """End a standing link; it goes down for the handler."""
         if link.stage is not STANDING or link.hello is None:
             return
         origin = link.hello.origin

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from registry.core.messages import Want
 from registry.mesh.protocol import Answer, Options
-from tests.registry.mesh.owners import LIMIT, Owner, World
+from tests.registry.mesh.owners import LIMIT, Owner, World, came_to_be
 
 pytestmark = pytest.mark.asyncio
 
@@ -143,13 +143,6 @@ async def test_a_peer_who_does_not_answer_a_dial_ends_it_in_time(world: World) -
 
 async def test_only_so_many_strangers_are_let_in(world: World) -> None:
     one, first, url, port = await listening(world, max_strangers=3)
-    leave = one._leave
-
-    def leave_and_tell(link: Any, reason: str) -> None:
-        leave(link, reason)
-        first._note("dismissed")
-
-    one._leave = leave_and_tell
     strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     reader, late = await asyncio.open_connection("127.0.0.1", port)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -158,7 +151,7 @@ async def test_only_so_many_strangers_are_let_in(world: World) -> None:
     for _, writer in strangers:
         writer.close()
         await writer.wait_closed()
-    await first.until_told("dismissed", 3)
+    await came_to_be(lambda: not one.sockets)
     two, second = world.mesh("n2.1")
     two.connect(url)
     assert await second.until_told("up") == ("n1.1",)
@@ -250,7 +243,7 @@ async def test_pages_are_answered_on_the_same_port(
     assert b"Connection: close" in head
     assert content == body
     assert first.told == []
-    assert not one._meeting
+    assert not one._meetings
 
 
 async def test_pages_are_read_only(world: World) -> None:
