@@ -16,7 +16,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 #: Doors.
-REST, PAGE, ADMIN, CLI, CODE = "rest", "page", "admin", "cli", "code"
+REST, PAGE, ADMIN, CLI, CODE = DOORS = ("rest", "page", "admin", "cli", "code")
 
 #: What our command line says of itself to REST.
 CLI_AGENT = "sworm-cli"

@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver
 from django.urls.converters import get_converters
 
 from bench.rows import ROWS
+from registry.kinds import KINDS
 from registry.problems import CODES
 from registry.scopes import SCOPES
 from supervisor import __all__ as public_names
@@ -104,6 +105,26 @@ def test_every_scope_and_problem_is_documented() -> None:
     assert [word for word in (*SCOPES, *CODES) if f"`{word}`" not in API] == []
 
 
+def reported() -> set[str]:
+    """The kinds of all reports in the code: `Report(kind, …)` and what makes one of its first argument."""
+    calls = r'(?:Report|report|report_node|_tell|_tell_node)\(\s*(f?"[^"]*"(?: if [^,]* else "[^"]*")?)'
+    sources = [path for app in ("registry", "supervisor") for path in (ROOT / app).rglob("*.py")]
+    found = [call for path in sources for call in re.findall(calls, path.read_text())]
+    return {word for call in found for word in re.findall(r'"([^"{]*)[^"]*"', call)}
+
+
+def test_every_kind_of_event_is_one_of_those_listed() -> None:
+    found = reported() - {"stats"}
+    assert {"started", "moved", "arrived", "unregistered", "operation_resumed"} <= found
+    assert {kind for kind in found - KINDS.keys() if not any(known.startswith(kind) for known in KINDS)} == set()
+
+
+def test_every_kind_of_event_is_documented_and_has_its_words_on_the_pages() -> None:
+    assert [kind for kind, said in KINDS.items() if f"| `{kind}` | {said} |" not in API] == []
+    words = (ROOT / "static/js/history.js").read_text().partition("const SAID = {")[2].partition("};")[0]
+    assert set(re.findall(r"^  (\w+):", words, re.MULTILINE)) == KINDS.keys()
+
+
 def metrics() -> set[str]:
     sources = [ROOT / "supervisor" / "pages.py", ROOT / "registry" / "metrics.py"]
     found = {name for source in sources for name in re.findall(r'"(sworm_[a-z_]+)"', source.read_text())}
@@ -142,15 +163,6 @@ def test_every_package_is_used() -> None:
         package for package in required() if package not in USED_BY_OTHERS and not any(map(is_used, modules[package]))
     ]
     assert unused == []
-
-
-def test_every_kind_of_event_has_its_words_on_the_pages() -> None:
-    reported = re.compile(r'\b(?:Report|report|report_node|_tell)\(\s*"([a-z_]+)"')
-    files = [file for package in ("registry", "supervisor") for file in (ROOT / package).rglob("*.py")]
-    kinds = {kind for file in files for kind in reported.findall(file.read_text())} - {"stats"}  # a figure, no event
-    assert {"started", "conflict", "strategy_failed"} - kinds == {"started"}  # which is chosen between two
-    words = (ROOT / "static/js/history.js").read_text()
-    assert [kind for kind in sorted(kinds) if f"\n  {kind}: " not in words] == []
 
 
 def test_every_row_of_the_benchmarks_has_its_figure() -> None:

@@ -6,6 +6,8 @@ Law: only reading. A token bound to some sworms sees what concerns those, and no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.request import Request
@@ -16,6 +18,7 @@ from registry.api.paging import PAGING, choice, current_revision, moment, page, 
 from registry.api.schema import documented
 from registry.auth import Principal
 from registry.eventstream import CONTENT_TYPE, FIELDS, Wanted, lines
+from registry.kinds import KINDS
 from registry.models import Event
 from registry.past import map_at, refuse_compacted
 from registry.problems import refused
@@ -24,6 +27,7 @@ from registry.scopes import READ
 EQUAL = ("sworm", "name", "node", "kind")
 EVENT_FILTERS = ("since", "order", *EQUAL, *PAGING)
 STREAM_FILTERS = ("since", *EQUAL)
+CHOICES = {"kind": tuple(KINDS)}
 
 #: Largest revision that a column holds.
 MAX_REVISION = 2**63 - 1
@@ -37,20 +41,33 @@ def filtered(equal: dict[str, str], sworms: frozenset[str] | None) -> QuerySet[E
     return rows if sworms is None else rows.filter(sworm__in=sworms)
 
 
+def _equal(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The values that events are asked to have."""
+    choice(parameters, "kind", tuple(KINDS))
+    return {field: parameters[field] for field in EQUAL if field in parameters}
+
+
+def _since(parameters: Mapping[str, str], field: str, newest: int) -> int:
+    """The revision after which events are asked for, by default the newest."""
+    since = whole(parameters, field, newest, MAX_REVISION)
+    if since > newest:
+        raise refused(field, f"is {since}, but the newest revision is {newest}")
+    refuse_compacted(since)
+    return since
+
+
 class Events(Endpoint):
     """The history."""
 
     scopes = {"GET": READ}
 
-    @documented("List events", items="Event", query=EVENT_FILTERS, problems=["invalid", "compacted"])
+    @documented("List events", items="Event", query=EVENT_FILTERS, choices=CHOICES, problems=["compacted"])
     def get(self, request: Request) -> HttpResponse:
         """One page, the oldest first unless `order=desc`."""
         parameters = query(request, EVENT_FILTERS)
-        rows = filtered({field: parameters[field] for field in EQUAL if field in parameters}, self.principal.sworms)
+        rows = filtered(_equal(parameters), self.principal.sworms)
         if "since" in parameters:
-            since = whole(parameters, "since", 0, MAX_REVISION)
-            refuse_compacted(since)
-            rows = rows.filter(revision__gt=since)
+            rows = rows.filter(revision__gt=_since(parameters, "since", current_revision()))
         descending = choice(parameters, "order", ("asc", "desc")) == "desc"
         key = {"revision": int, "id": int}
         return json(page(rows.order_by().values(*FIELDS), key, parameters, descending=descending))
@@ -61,14 +78,14 @@ class EventStream(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("Follow events", stream=CONTENT_TYPE, query=STREAM_FILTERS, problems=["invalid", "compacted"])
+    @documented("Follow events", stream=CONTENT_TYPE, query=STREAM_FILTERS, choices=CHOICES, problems=["compacted"])
     def get(self, request: Request) -> StreamingHttpResponse:
         """Server-sent events: each has its revision as `id` and an event as JSON in `data`. It begins after `since`
         (or the header `Last-Event-ID`, which browsers send when they come back), else with what happens from now on. A
         `heartbeat` comes each 10 s. It ends when the right to look does.
         """
         parameters = query(request, STREAM_FILTERS)
-        equal = {field: parameters[field] for field in EQUAL if field in parameters}
+        equal = _equal(parameters)
         answer = StreamingHttpResponse(
             lines(Wanted(equal, self._since(request, parameters), self._again(request))), content_type=CONTENT_TYPE
         )
@@ -79,12 +96,7 @@ class EventStream(Endpoint):
     def _since(self, request: Request, parameters: dict[str, str]) -> int:
         seen = request.headers.get(LAST_SEEN, "").strip()
         field, told = (LAST_SEEN, {LAST_SEEN: seen}) if seen else ("since", parameters)
-        newest = current_revision()
-        since = whole(told, field, newest, MAX_REVISION)
-        if since > newest:
-            raise refused(field, f"is {since}, but the newest revision is {newest}")
-        refuse_compacted(since)
-        return since
+        return _since(told, field, current_revision())
 
     def _again(self, request: Request) -> auth.Again:
         """How to look again whether this principal may still look."""

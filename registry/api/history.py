@@ -12,10 +12,11 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from registry.api.endpoint import Endpoint, json
-from registry.api.paging import PAGING, moment, page, query
+from registry.api.paging import PAGING, choice, moment, page, query
 from registry.api.schema import documented
 from registry.models import AuditEntry
 from registry.scopes import READ
+from registry.whence import DOORS
 
 AUDIT_FIELDS = (
     "id", "at", "actor", "door", "address", "action", "sworm", "target", "reason", "operation", "before", "after",
@@ -34,10 +35,11 @@ class Audit(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("List the audit", items="AuditEntry", query=AUDIT_FILTERS, problems=["invalid"])
+    @documented("List the audit", items="AuditEntry", query=AUDIT_FILTERS, choices={"door": DOORS})
     def get(self, request: Request) -> HttpResponse:
         """One page, the newest first."""
         parameters = query(request, AUDIT_FILTERS)
+        choice(parameters, "door", DOORS)
         rows = AuditEntry.objects.filter(**_equal(parameters, *AUDIT_EQUAL))
         for field, comparison in (("from", "at__gte"), ("until", "at__lt")):
             if field in parameters:

@@ -96,14 +96,15 @@ def documented(
     answers: Mapping[int, str | None] | None = None,
     items: str | None = None,
     query: Sequence[str] = (),
+    choices: Mapping[str, Sequence[str]] | None = None,
     problems: Sequence[str] = (),
     if_match: bool = False,
     stream: str = "",
 ) -> Callable[[View], View]:
     """Describe one method of a view.
 
-    `answers` are names of types in `registry.api.answers` by status; `items` is the type of a list's items; `stream`
-    the content type of an answer that does not end.
+    `answers` are names of types in `registry.api.answers` by status; `items` is the type of a list's items; `choices`
+    are the words that a query parameter may be; `stream` is the content type of an answer that does not end.
     """
     if body is not None:
         _bodies.add(body)
@@ -117,7 +118,7 @@ def documented(
             operation_id="".join(reversed(method.__qualname__.split("."))),
             summary=summary,
             description=inspect.getdoc(method) or "",
-            parameters=_parameters(method, query, if_match),
+            parameters=_parameters(method, query, choices or {}, if_match),
             request={_JSON: _ref(body.__name__)} if body is not None else None,
             responses=_responses(told, [*problems, *_implied(method, body is not None)]),
         )
@@ -179,15 +180,17 @@ def _list_of(name: str) -> dict[str, Any]:
     }
 
 
-def _parameters(method: Callable[..., Any], query: Iterable[str], if_match: bool) -> list[OpenApiParameter]:
+def _parameters(
+    method: Callable[..., Any], query: Iterable[str], choices: Mapping[str, Sequence[str]], if_match: bool
+) -> list[OpenApiParameter]:
     places = [name for name in inspect.signature(method).parameters if name not in ("self", "request")]
     found = [
         OpenApiParameter(name, str, OpenApiParameter.PATH, description=_PATH.get(name, ""), required=True)
         for name in places
     ]
-    found += [
-        OpenApiParameter(name, _TYPES.get(name, str), OpenApiParameter.QUERY, description=QUERY[name]) for name in query
-    ]
+    for name in query:
+        kind = {"type": "string", "enum": [*choices[name]]} if name in choices else _TYPES.get(name, str)
+        found.append(OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=QUERY[name]))
     headers = ["If-Match"] if if_match else []
     if method.__name__ == "post":
         headers.append("Idempotency-Key")

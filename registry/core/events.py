@@ -97,8 +97,7 @@ class Wake:
 class Report:
     """Something that people may want to know later; the shell sends it to the observer, which may be away for long.
 
-    `kind`: started, restarted, crashed, failed, exited, stopped, rehomed, moved, handoff_failed, conflict, peer_up,
-    peer_down, suspect, dead, refuted, repaired, refused_peer …
+    `kind` is one of `registry.kinds`.
     """
 
     kind: str

@@ -38,7 +38,7 @@ new Table(document.getElementById("list"), {
     { name: "actor", label: "Who, as user:name", kind: "text" },
     { name: "action", label: "Did, as node.drain", kind: "text" },
     { name: "sworm", label: "Sworm", kind: "text" },
-    { name: "door", label: "By way of", kind: "text" },
+    { name: "door", label: "By way of", kind: "choice", choices: ["rest", "page", "admin", "cli", "code"] },
   ],
   columns: [
     { head: "When", make: (item) => time(item.at) },

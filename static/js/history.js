@@ -7,10 +7,12 @@ import { moment } from "./words.js";
 const SAID = {
   started: "Started",
   restarted: "Restarted",
+  arrived: "Went on here after a handoff",
   crashed: "Crashed",
   failed: "Gave up restarting",
   exited: "Ended by itself",
-  stopped: "Stopped",
+  unregistered: "Stopped on request; its name was freed",
+  stopped: "Stopped, as its node left",
   lost: "Lost with its node",
   rehomed: "Started again after its node died",
   moved: "Handed off",
@@ -28,8 +30,6 @@ const SAID = {
   suspect: "Does not answer",
   dead: "Declared dead",
   refuted: "Spoke up again",
-  peer_up: "Connected to a peer",
-  peer_down: "Lost the link to a peer",
   ended: "Is over",
   paused: "Was paused",
   repaired: "A copy of the registry was repaired",
@@ -47,7 +47,7 @@ const SAID = {
 export const KINDS = Object.freeze(Object.entries(SAID));
 
 /** How the node belongs to what happened. */
-const WHERE = { moved: "from", handoff_failed: "from", peer_up: "at", peer_down: "at" };
+const WHERE = { moved: "from", handoff_failed: "from" };
 
 /** Kinds that say why a process was started again. */
 const CAUSES = new Set(["crashed", "failed", "rehomed", "moved", "conflict", "exited"]);

@@ -7,16 +7,18 @@ import { moment } from "./words.js";
 
 /** Kinds that begin an incarnation, and those that end one; what is neither is a note in it. */
 const BEGINS = new Set(["started", "restarted", "rehomed"]);
-const ENDS = new Set(["crashed", "failed", "exited", "stopped", "moved", "lost"]);
+const ENDS = new Set(["crashed", "failed", "exited", "stopped", "unregistered", "moved", "lost"]);
 
-const MOVED_TO = /^to (\S+) as (\S+)/;
+const MOVED_TO = /^to (\S+) as (\S+?)(?:, epoch (\d+))?$/;
+const ARRIVED_FROM = /^from (\S+), where it was (\S+)/;
 const DEPARTED = /^(\S+) departed with its node/;
 
 const ENDED = {
   crashed: "Crashed",
   failed: "Crashed once more, and was not restarted again",
   exited: "Ended by itself",
-  stopped: "Stopped",
+  stopped: "Stopped, as its node left",
+  unregistered: "Stopped on request: its name was freed",
   lost: "Lost with its node",
 };
 
@@ -36,6 +38,7 @@ function take(found, event) {
   if (departed) lose(life(found, departed[1]), at);
   if (BEGINS.has(event.kind)) begin(one, event, at);
   else if (event.kind === "moved") move(found, one, event, at);
+  else if (event.kind === "arrived") arrive(found, one, event, at);
   else if (ENDS.has(event.kind)) end(one, { kind: event.kind, at, detail: event.detail });
   else one.notes.push({ kind: event.kind, at, detail: event.detail, node: event.node });
 }
@@ -57,8 +60,23 @@ function move(found, one, event, at) {
   end(one, { kind: "moved", at, detail: "", to: to?.[1] ?? null });
   if (to === null || to[2] === one.pid) return;
   const next = life(found, to[2]);
-  next.from = { node: one.node, at };
-  next.at = next.at === null ? at : Math.min(next.at, at);
+  come(next, one.node, at);
+  if (to[3]) next.epoch ??= Number(to[3]);
+}
+
+/** The target tells of it as well: it is the only one where the source departed in the middle of a move. */
+function arrive(found, one, event, at) {
+  const from = ARRIVED_FROM.exec(event.detail);
+  if (from === null) return;
+  come(one, from[1], at);
+  const before = life(found, from[2]);
+  before.at ??= at - 1; // it was there before whatever took its place
+  end(before, { kind: "moved", at, detail: "", to: one.node });
+}
+
+function come(one, node, at) {
+  one.from ??= { node, at };
+  one.at = one.at === null ? at : Math.min(one.at, at);
 }
 
 /** An end that says more stays: a crash with its traceback beats the giving up that follows it. */

@@ -15,7 +15,7 @@ from registry.api.endpoint import Endpoint, json
 from registry.api.paging import choice, page, query
 from registry.api.schema import documented
 from registry.scopes import READ
-from supervisor.api.processes import FILTERS, filtered
+from supervisor.api.processes import CHOICES, FILTERS, filtered
 
 #: What the list may be sorted by -> its type; sworm and name decide between equals.
 SORTS: dict[str, type] = {
@@ -23,6 +23,7 @@ SORTS: dict[str, type] = {
 }  # fmt: skip
 
 PARAMETERS = ("sworm", "sort", "order", *FILTERS)
+WORDS = {"sort": tuple(SORTS), **CHOICES}
 
 
 class AllProcesses(Endpoint):
@@ -30,7 +31,7 @@ class AllProcesses(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("List processes of all sworms", items="Process", query=PARAMETERS, problems=["invalid"])
+    @documented("List processes of all sworms", items="Process", query=PARAMETERS, choices=WORDS)
     def get(self, request: Request) -> HttpResponse:
         """One page, by sworm and name unless `sort` says otherwise."""
         parameters = query(request, PARAMETERS)

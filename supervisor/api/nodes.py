@@ -44,7 +44,7 @@ class Nodes(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("List nodes", items="Node", query=("status", *PAGING))
+    @documented("List nodes", items="Node", query=("status", *PAGING), choices={"status": NODE_STATUSES})
     def get(self, request: Request) -> HttpResponse:
         """One page, by name."""
         parameters = query(request, ("status", *PAGING))

@@ -33,11 +33,12 @@ from registry.api.schema import documented
 from registry.auth import Principal
 from registry.problems import Problem, refused
 from registry.scopes import NODE_DRAIN, PROCESS_HANDOFF, PROCESS_WRITE, READ
-from supervisor import draining, operations, restarting
+from supervisor import draining, moving, operations, rebalancing, restarting
 from supervisor.core.operation import STATES as STEP_STATES
 from supervisor.models import STATES, Operation, OperationStep
 
 #: Kind -> the scope that its cancel needs: that of asking for it.
+KINDS = (moving.HANDOFF, moving.MIGRATE, rebalancing.KIND, restarting.KIND, draining.KIND)
 SCOPES = {draining.KIND: NODE_DRAIN, restarting.KIND: PROCESS_WRITE}
 
 STEP_FILTERS = ("state", *PAGING)
@@ -74,13 +75,14 @@ class Operations(Endpoint):
 
     scopes = {"GET": READ}
 
-    @documented("List operations", items="Operation", query=FILTERS)
+    @documented("List operations", items="Operation", query=FILTERS, choices={"state": STATES, "kind": KINDS})
     def get(self, request: Request) -> HttpResponse:
         """One page, the newest first."""
         parameters = query(request, FILTERS)
         rows = visible(self.principal)
         state = choice(parameters, "state", STATES)
         rows = rows if state is None else rows.filter(state=state)
+        choice(parameters, "kind", KINDS)
         for field in ("kind", "sworm", "node"):
             if field in parameters:
                 rows = rows.filter(**{field: parameters[field]})
@@ -128,7 +130,11 @@ class OperationSteps(Endpoint):
     scopes = {"GET": READ}
 
     @documented(
-        "List an operation's processes", items="Step", query=STEP_FILTERS, problems=["unknown_operation", "invalid"]
+        "List an operation's processes",
+        items="Step",
+        query=STEP_FILTERS,
+        choices={"state": STEP_STATES},
+        problems=["unknown_operation"],
     )
     def get(self, request: Request, id: str) -> HttpResponse:  # noqa: A002 - as the path names it
         """One page, in the order of their turns."""

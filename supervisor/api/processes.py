@@ -28,6 +28,7 @@ from supervisor.api.finding import known_or_running, possible, standing, unknown
 from supervisor.registering import Begun, Outcome, Wish, register, register_batch
 
 FILTERS = ("node", "state", "name_prefix", "q", "group", *PAGING)
+CHOICES = {"state": PROCESS_STATES}
 STARTING = [
     "invalid", "target_not_allowed", "target_not_found", "start_failed", "unknown_sworm", "no_node", "strategy_failed",
     "no_quorum", "broker_unavailable", "no_answer",
@@ -74,7 +75,7 @@ class Processes(Registering):
 
     scopes = {"GET": READ, "POST": PROCESS_WRITE}
 
-    @documented("List processes", items="Process", query=FILTERS, problems=["unknown_sworm", "invalid"])
+    @documented("List processes", items="Process", query=FILTERS, choices=CHOICES, problems=["unknown_sworm"])
     def get(self, request: Request, sworm: str) -> HttpResponse:
         """One page, by name."""
         parameters = query(request, FILTERS)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from registry.core.ids import Origin, node_of, serial_of
+from registry.core.ids import Origin, Pid, node_of, origin_of_pid, serial_of
 from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepared
 from registry.core.names import Located
 from supervisor.core.choosing import Choosing
@@ -133,10 +133,13 @@ class Handoffs:
             return  # until the target's entry stands here (`entries_moved`): nobody must see none in between
         move = process.move
         self.moves.pop(process.serial, None)
-        self.context.report("moved", process, f"to {node_of(sender)} as {message.pid}")
+        self._tell_moved(process, message.pid, move.epoch)
         process.after_stop = "moved"
         self.supervision.stop(process, "moved", moved_to=message.pid)
         self.ended(move.order, "done", message.pid, move.epoch, sender, message.version, "")
+
+    def _tell_moved(self, process: Process, pid: Pid, epoch: int) -> None:
+        self.context.report("moved", process, f"to {node_of(origin_of_pid(pid))} as {pid}, epoch {epoch}")
 
     def _source(self, sworm: str, name: str, epoch: int) -> Process | None:
         process = self.context.hosted.get((sworm, name))
@@ -219,7 +222,7 @@ class Handoffs:
             self.abort(process, "the worker did not give its state in time")
         elif process.phase == MOVED_PHASE and (best := self._taken_over(process)):
             self.moves.pop(process.serial, None)
-            context.report("moved", process, f"to {node_of(best.origin)} as {best.pid}")
+            self._tell_moved(process, best.pid, best.entry.epoch)
             process.after_stop = "moved"
             self.supervision.stop(process, "moved", moved_to=best.pid)
             version = context.replica(process.sworm).version(best.origin)

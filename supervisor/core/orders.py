@@ -7,6 +7,7 @@ make a process that is answered `retry` is over for good, since the arbiter then
 
 from __future__ import annotations
 
+from registry.core.events import Report
 from registry.core.ids import Origin
 from registry.core.messages import Order, OrderDone
 from supervisor.core.claims import MAKING
@@ -156,6 +157,11 @@ class Orders:
             self._retry(order)
             return
         self.context.erase_further(process, order.sworm, order.name)
+        detail = f"a further name of {process.sworm}/{process.name}, which goes on"
+        node = self.context.member.node
+        self.context.out.append(
+            Report("unregistered", order.sworm, order.name, process.pid, node, detail, process.epoch)
+        )
         self._answer(order, "done", process)
 
     def _stop(self, order: Order, process: Process) -> None:
@@ -166,9 +172,11 @@ class Orders:
             return
         if order.kind == "restart":
             process.after_stop = "restart"
-        self.supervision.stop(process, order.kind, lambda stopped: self._stopped(order))
+        self.supervision.stop(process, order.kind, lambda stopped: self._stopped(order, stopped))
 
-    def _stopped(self, order: Order) -> None:
+    def _stopped(self, order: Order, stopped: Process) -> None:
+        if order.kind == "unregister":
+            self.context.report("unregistered", stopped)
         fresh = self.context.hosted.get((order.sworm, order.name))
         self._answer(order, "done", fresh)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from registry.core.directory import UP
-from registry.core.ids import Origin, origin_of_pid
+from registry.core.ids import Origin, node_of, origin_of_pid
 from registry.core.messages import Abort, Commit, Holding, Opened, Prepare, Prepared
 from registry.core.names import HANDING_OFF, MOVED, Registration
 from supervisor.core.context import Context
@@ -172,13 +172,15 @@ class Receiving:
         process.enter(RUNNING)
         if process.ties is not None and process.prepare is not None:
             keep_held(context, process, process.prepare.pid)
-        process.prepare = None
+        prepare, process.prepare = process.prepare, None
         version = context.list_process(process)
         context.open_gate(process)
         opened = Opened(*slot, process.epoch, process.pid, version)
         if len(self.opened) >= _OPENED:
             del self.opened[next(iter(self.opened))]
         self.opened[(*slot, process.epoch)] = opened
+        if prepare is not None:
+            context.report("arrived", process, f"from {node_of(process.source)}, where it was {prepare.pid}")
         context.send(process.source, opened)
         self.supervision.opened(process)
         process.kept = None

@@ -224,6 +224,10 @@ class Restoring:
         sworm, name = slot
         self.stranded.pop(slot, None)
         replica = self.context.replica(sworm)
+        last = self._last_claim(slot)
+        if last is not None:
+            node, detail = self.context.member.node, "it waited for a node"
+            self.context.out.append(Report("unregistered", sworm, name, last.pid, node, detail, last.entry.epoch))
         gone: dict[Key, object] = {(GONE, name): replica.highest_epoch(name)}
         for origin in replica.dead:
             entry = replica.copy(origin).entries.get(name) if origin in replica.copies else None

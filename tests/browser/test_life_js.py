@@ -51,6 +51,18 @@ def test_a_move_ends_one_and_begins_the_next_though_only_the_source_tells(run: R
     ]
 
 
+def test_a_move_is_told_by_source_and_target_in_any_order(run: Run) -> None:
+    source = ("moved", "n1.1.1", 1, "to n2 as n2.1.7, epoch 5")
+    target = ("arrived", "n2.1.7", 5, "from n1, where it was n1.1.1")
+    for told in ([source, target], [target, source], [target], [source]):
+        lives = run(LIVES, [history(("started", "n1.1.1", 1, ""), *told, ("unregistered", "n2.1.7", 5, "")), None])
+        assert said(lives) == [
+            ("n2.1.7", "Handed off from n1", "Stopped on request: its name was freed"),
+            ("n1.1.1", "Registered", "Handed off to n2"),
+        ]
+        assert [one["epoch"] for one in lives] == [5, 1]
+
+
 def test_the_death_of_a_node_ends_what_ran_there(run: Run) -> None:
     events = history(
         ("started", "n1.1.1", 1, ""),

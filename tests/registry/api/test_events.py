@@ -194,7 +194,7 @@ def test_a_stream_ends_with_the_right_to_look(token: str, monkeypatch: pytest.Mo
     run(scenario())
 
 
-@pytest.mark.parametrize("query", ["since=-1", "since=soon", "limit=5", "since=99"])
+@pytest.mark.parametrize("query", ["since=-1", "since=soon", "limit=5", "since=99", "kind=bogus"])
 def test_a_bad_question_is_refused(query: str) -> None:
     ask = asking()
     assert ask.get(f"/events/stream?{query}").status == 422

@@ -9,7 +9,7 @@ import msgspec
 
 from registry.api import answers
 from registry.audit import audit
-from registry.models import Event, ReplicaSnapshot
+from registry.models import Counter, Event, ReplicaSnapshot
 from tests.asking import Asking, asking
 from tests.supervisor.agents import now
 
@@ -39,13 +39,23 @@ def test_events_filter(ask: Asking) -> None:
     event(1, "started", name="lobby", node="n1")
     event(2, "crashed", name="lobby", node="n1")
     event(3, "started", "games", name="chess", node="n2")
+    Counter.objects.update_or_create(pk=1, defaults={"revision": 3})
     assert [item["revision"] for item in ask.get("/events?since=1").body["items"]] == [2, 3]
     assert [item["revision"] for item in ask.get("/events?kind=crashed").body["items"]] == [2]
     assert [item["revision"] for item in ask.get("/events?sworm=rooms&name=lobby").body["items"]] == [1, 2]
     assert [item["revision"] for item in ask.get("/events?node=n2").body["items"]] == [3]
     assert ask.get("/events?since=-1").fields == ["since"]
     assert ask.get("/events?order=up").fields == ["order"]
+    assert ask.get("/events?kind=bogus").fields == ["kind"]
     assert [item["revision"] for item in asking(sworms=("games",)).get("/events").body["items"]] == [3]
+
+
+def test_what_comes_after_a_revision_to_come_is_refused_as_the_stream_refuses_it(ask: Asking) -> None:
+    Counter.objects.update_or_create(pk=1, defaults={"revision": 3})
+    assert ask.get("/events?since=3").body["items"] == []
+    refused = ask.get("/events?since=4")
+    assert (refused.status, refused.fields) == (422, ["since"])
+    assert "the newest revision is 3" in refused.body["detail"]
 
 
 def test_replicas_show_the_newest_of_each(ask: Asking) -> None:
