@@ -17,4 +17,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("signin", views.sign_in, name="signin"),
     path("signin/<str:secret>", views.sign_in_by_link, name="signin-link"),
     path("signout", views.sign_out, name="signout"),
+    path("favicon.ico", views.icon, name="icon"),
 ]

@@ -18,8 +18,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import get_template
+from django.templatetags.static import static
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -30,6 +31,9 @@ SIGN_IN = "/signin"
 
 #: How a link that signed nobody in is answered: the address was understood, the secret is not good.
 BAD_LINK = 403
+
+#: Seconds for which a browser remembers where the icon is.
+ICON_AGE = 3600
 
 #: Which backend vouches for a user who came by a one-time link.
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -173,6 +177,13 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session."""
     logout(request)
     return HttpResponseRedirect(SIGN_IN)
+
+
+@require_GET
+@cache_control(max_age=ICON_AGE, public=True)
+def icon(request: HttpRequest) -> HttpResponse:
+    """Where the icon is, for browsers that ask for it on pages without a word of it, as the admin's."""
+    return HttpResponseRedirect(static("img/icon.svg"))
 
 
 def failed(request: HttpRequest) -> HttpResponse:

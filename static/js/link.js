@@ -5,6 +5,8 @@
 import { fresh, step } from "./stream.js";
 
 const TICK_MS = 250;
+/** The close code of a stream whose session is not good, or no longer. */
+const NOT_SIGNED_IN = 4401;
 
 export class Link {
   /** `url(since)` gives the address to connect to (null: from a snapshot); `on` has snapshot(message), diff(message), changed(machine). */
@@ -26,6 +28,12 @@ export class Link {
   /** Try again now, whatever the wait. */
   retry() {
     this.feed({ kind: "retry" });
+  }
+
+  /** REST said that the session has ended: the stream need not be waited for to say so too. */
+  deny() {
+    this.drop();
+    this.feed({ kind: "closed", code: NOT_SIGNED_IN });
   }
 
   feed(input) {

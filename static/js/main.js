@@ -263,6 +263,7 @@ function agreeing(rows) {
 for (const block of document.querySelectorAll("[data-copy]")) block.append(copyButton(block.querySelector("code").textContent, "command"));
 by("retry").addEventListener("click", () => link.retry());
 document.addEventListener("sworm:theme", () => map.recolour());
+document.addEventListener("sworm:denied", () => link.deny());
 window.setInterval(tick, SECOND);
 window.setInterval(showCounts, SECOND / 4);
 window.setInterval(() => twin.render(), SECOND);

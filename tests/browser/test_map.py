@@ -12,27 +12,12 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from registry import scopes
 
 from .conftest import Complaints
+from .hands import wait_for_cells
 from .web import Stage, Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 Visit = Callable[..., Page]
-
-# Pixels of a node's waffle that are painted, as a number of whole cells; -1 while the node has no block.
-CELLS = """(node) => {
-  const canvas = document.querySelector(`.block[data-node="${node}"] canvas`);
-  if (!canvas) return -1;
-  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
-  copy.drawImage(canvas, 0, 0);
-  const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
-  let painted = 0;
-  for (let i = 3; i < pixels.length; i += 4) if (pixels[i] > 0) painted += 1;
-  return painted / (14 * 14);
-}"""
-
-
-def wait_for_cells(page: Page, node: str, n: int) -> None:
-    page.wait_for_function(f"(n) => ({CELLS})('{node}') === n", arg=n)
 
 
 def test_every_node_is_a_block_and_every_process_a_cell(visit: Visit, stage: Stage) -> None:

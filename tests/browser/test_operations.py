@@ -15,6 +15,7 @@ from supervisor.models import Operation
 from supervisor.operations import Move
 
 from .conftest import Complaints
+from .hands import cell, drag
 from .web import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -129,28 +130,6 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
 
 
 # ------------------------------------------------------------------------------------------------- dragging, and marks
-
-CENTRE = """([node, i]) => {
-  const canvas = document.querySelector(`.block[data-node="${node}"] canvas`);
-  const box = canvas.getBoundingClientRect();
-  return [box.left + 7 + 16 * i, box.top + 7];
-}"""
-
-
-def cell(page: Page, node: str, number: int = 0) -> tuple[float, float]:
-    """Where a node's cell is."""
-    x, y = page.evaluate(CENTRE, [node, number])
-    return x, y
-
-
-def drag(page: Page, start: tuple[float, float], node: str) -> None:
-    """Press on a cell and let go over a node's block."""
-    box = page.locator(f".block[data-node='{node}']").bounding_box()
-    assert box is not None
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move(start[0] + 8, start[1] + 8)
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 12, steps=4)
 
 
 def filled(visit: Visit, stage: Stage, role: str = scopes.OPERATOR) -> Page:

@@ -30,6 +30,12 @@ Seen = TypeVar("Seen")
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: What lets a cluster run the workers of `tests/live/code`, as somebody's own.
+OWN_WORKERS = {
+    "PYTHONPATH": str(ROOT / "tests" / "live" / "code"),
+    "SWORM_ALLOWED_MODULES": "examples,live_workers",
+}
+
 #: Limit of a condition that normally takes well below a second, in seconds: the machine may be busy with other things.
 LIMIT = 30.0
 

@@ -12,17 +12,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from swormweb.launch import ports
-from tests.live.cluster import ROOT, LiveCluster
+from tests.live.cluster import OWN_WORKERS, LiveCluster
 
 #: Network namespaces are root's to make: elsewhere these tests do not exist; in CI they fail if that is so.
 collect_ignore = [] if os.geteuid() == 0 or os.environ.get("CI") == "true" else ["test_partitions.py"]
-
-#: What lets a cluster run the workers of `tests/live/code`, as somebody's own.
-OWN_WORKERS = {
-    "PYTHONPATH": str(ROOT / "tests" / "live" / "code"),
-    "SWORM_ALLOWED_MODULES": "examples,live_workers",
-}
-
 
 #: What was measured: {what: seconds, each time}. Told after the tests, never judged: the machine has other work.
 MEASURED = pytest.StashKey[dict[str, list[float]]]()

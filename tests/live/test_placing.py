@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.cluster import LiveCluster, further_agent
-from tests.live.conftest import OWN_WORKERS
+from tests.live.cluster import OWN_WORKERS, LiveCluster, further_agent
 
 pytestmark = pytest.mark.live
 

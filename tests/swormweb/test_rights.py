@@ -79,7 +79,8 @@ REST: dict[str, dict[str, str]] = {
 }
 
 #: Paths that anybody may read: for machines that watch, and for those who want in.
-OPEN = {"healthz", "readyz", "metrics", "api/docs", "api/v1/openapi.json", "signin", "signin/{secret}", "signout"}
+OPEN = {"healthz", "readyz", "metrics", "api/docs", "api/v1/openapi.json", "signin", "signin/{secret}", "signout",
+        "favicon.ico"}  # fmt: skip
 
 #: Whatever is no path: 401 for strangers, 404 for the rest.
 NO_PATH = {"api/v1/^", "^api(/|$)"}
@@ -216,8 +217,9 @@ def test_roles_on_pages(role: str | None) -> None:
             assert answer.status_code in (200, 404), route  # a page about one thing, which is not there
         else:
             assert answer.status_code == 403, route
-    for route in sorted(OPEN - {"signin/{secret}", "signout", "readyz"}):
+    for route in sorted(OPEN - {"signin/{secret}", "signout", "readyz", "favicon.ico"}):
         assert client.get(f"/{route}").status_code == 200, route
+    assert client.get("/favicon.ico").headers["Location"].endswith(".svg")
     for path in ("/api/v1/nothing", "/api/nothing"):
         assert client.get(path).status_code == (401 if role is None else 404)
 
