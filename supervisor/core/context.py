@@ -150,12 +150,11 @@ class Context:
         return self.member.write(process.sworm, changes, lazily=process.phase == STARTING and process.ties is None)
 
     def erase_entry(self, process: Process, void: bool = True) -> int:
-        """Take a process out of the registry, with its further names and groups."""
+        """Take a process out of the registry, with its further names and groups; a later process of its name on this
+        node, which may have been listed while this one stopped, keeps its own.
+        """
         replica = self.member.replica(process.sworm)
         self.end_guest_names(process)
-        own = replica.copy(self.me).entries.get(process.name)
-        if own is None or own.serial != process.serial:
-            return replica.version(self.me)
         best = replica.index.get(process.name)
         void = void and (best is None or best.pid == process.pid)  # who lost its name leaves the further ones, too
         names = [process.name]

@@ -193,6 +193,23 @@ def test_whatever_is_lost_in_a_move_they_arrive_with_their_process(frame: str) -
     assert node_of(cluster.listed("n1")["lobby"][0]) != source
 
 
+def test_a_source_that_stops_slowly_leaves_no_name_behind_when_its_own_one_is_given_anew(cluster: Cluster) -> None:
+    """Its name is ended elsewhere and registered again here while its worker still stops: the new one has no ties."""
+    source = host_of(tied(cluster))
+    target = next(name for name in NODES if name != source)
+    cluster.held.add(f"Stop>{source}")
+    cluster.do("n1", "move", "lobby", to=target)
+    assert cluster.do("n1", "unregister", "lobby").result == "done"
+    assert host_of(cluster.do("n1", "register", "lobby")) == source
+    cluster.held.clear()
+    cluster.settle()
+    assert cluster.check_once() == 1
+    for running in cluster.nodes.values():
+        replica = running.node.member.replica(ROOMS)
+        assert list(replica.copy(cluster.nodes[source].node.origin).entries) == ["lobby"]
+        assert not running.node.context.further
+
+
 @pytest.mark.parametrize("kind", ["join", "leave", "unregister", "name"])
 def test_what_is_asked_during_a_move_waits_for_its_end(cluster: Cluster, kind: str) -> None:
     pid = tied(cluster).pid

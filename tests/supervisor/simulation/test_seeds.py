@@ -48,6 +48,7 @@ FOUND = {
     27: "a target stopped at the deadline of a drain was dropped a second time by its source's word",
     10: "a target died right after it opened, and its source, which was still stopping, took the name along",
     33: "a node that had founded a cluster alone ended an incarnation, and with it one that it had never heard of",
+    910089: "a source that stopped slowly left further names behind: its own name was given to another here meanwhile",
     51: "an arbiter with a full slice of names that had to wait looked at them without end",
 }
 
