@@ -30,7 +30,7 @@ from supervisor.workers import frames, target
 from supervisor.workers.asking import AskingBackend
 from supervisor.workers.frames import Frames
 from supervisor.workers.objects import ObjectExecutor
-from supervisor.workers.protocol import Executor, Letter
+from supervisor.workers.protocol import GRACE, Executor, Letter
 from supervisor.workers.scope import scope_of
 from supervisor.workers.tasks import TaskExecutor
 from supervisor.workers.tracing import shortened
@@ -83,6 +83,7 @@ class Link:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.context = contextvars.Context()
+        self.grace = GRACE
         self.pipe = Frames(self._receive, self._closed)
         self.backend = AskingBackend(loop, lambda *fields: self.pipe.send(frames.ASK, *fields), self._answer_to)
         self.order: asyncio.Future[list[Any]] = loop.create_future()

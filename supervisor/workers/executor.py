@@ -35,7 +35,7 @@ from supervisor.workers import target
 from supervisor.workers.launch import Launcher
 from supervisor.workers.objects import ObjectExecutor
 from supervisor.workers.processes import ProcessExecutor
-from supervisor.workers.protocol import LATER, Executor, Letter
+from supervisor.workers.protocol import GRACE, LATER, Executor, Letter
 from supervisor.workers.strategist import Strategist
 from supervisor.workers.tasks import TaskExecutor
 from supervisor.workers.values import unpack_arguments
@@ -97,6 +97,7 @@ class Workers:
         clock: Callable[[], float] = time.time,
         start_timeout: float = START_TIMEOUT,
         import_timeout: float = target.IMPORT_TIMEOUT,
+        grace: float = GRACE,
     ) -> None:
         self.loop = loop
         self.emit = emit
@@ -105,6 +106,7 @@ class Workers:
         self.held: dict[int, deque[Letter]] = {}  #: what came while calls are held, by serial
         self.start_timeout = start_timeout
         self.context = contextvars.Context()
+        self.grace = grace
         self.loader = target.Loader(loop, import_timeout)
         self.launcher = Launcher(loop)
         self.strategist = Strategist(loop, self.launcher, emit, self.allowed)

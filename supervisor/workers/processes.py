@@ -39,8 +39,9 @@ from supervisor.workers.values import pack_arguments
 log = logging.getLogger("supervisor.workers")
 output_log = logging.getLogger("supervisor.workers.output")
 
-#: Seconds from one means of stopping a child to the next: `terminate`, SIGTERM, SIGKILL.
-GRACE = 5.0
+#: From one means of stopping a child to the next (`terminate`, SIGTERM, SIGKILL), in graces: more than one, which the
+#: child itself gives its worker.
+GRACES = 1.25
 #: Seconds for the last frames of a child that has ended.
 LAST_WORDS = 1.0
 #: Longest line of a child's output that is logged in one piece.
@@ -291,7 +292,7 @@ class ProcessExecutor(Executor):
             return  # it is killed as soon as it is there
         if self.kind in (frames.OBJECT, frames.COROUTINE):
             self._send(frames.STOP, reason)
-            self.host.loop.call_later(GRACE, self._insist, signal.SIGTERM)
+            self.host.loop.call_later(GRACES * self.host.grace, self._insist, signal.SIGTERM)
         else:
             self._insist(signal.SIGTERM)
 
@@ -300,7 +301,7 @@ class ProcessExecutor(Executor):
             return
         kill(self.child, number)
         if number is signal.SIGTERM:
-            self.host.loop.call_later(GRACE, self._insist, signal.SIGKILL)
+            self.host.loop.call_later(GRACES * self.host.grace, self._insist, signal.SIGKILL)
 
     # -------------------------------------------------------------------------------------------------------- frames
 
@@ -335,7 +336,7 @@ class ProcessExecutor(Executor):
         elif kind == frames.EXITED:
             self.exit = (fields[0], fields[1])
             if not self.stopping:
-                self.host.loop.call_later(GRACE, self._insist, signal.SIGTERM)
+                self.host.loop.call_later(GRACES * self.host.grace, self._insist, signal.SIGTERM)
 
     def _letter(self, number: int) -> Letter:
         return self.outstanding.pop(number, None) or Letter(None)

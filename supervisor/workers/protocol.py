@@ -25,6 +25,10 @@ class Later:
 
 LATER = Later()
 
+#: The grace of an agent's workers, see `Host.grace`: less than a verb waits, so that who unregisters a stuck worker
+#: hears that it is gone.
+GRACE = 4.0
+
 _kept: set[asyncio.Task[Any]] = set()
 
 
@@ -76,6 +80,7 @@ class Host(Protocol):
 
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context  #: an empty one: what a worker's tasks start from, instead of some caller's
+    grace: float  #: seconds for the message in hand, and again for `terminate`, before a stopping worker is cancelled
 
     def started(self, executor: Executor) -> None:
         """`init` (and `end_handoff`) came back. At most once, before any other."""

@@ -26,7 +26,7 @@ from supervisor.workers import target
 from supervisor.workers.base import Worker
 from supervisor.workers.launch import Launcher, kill
 from supervisor.workers.processes import ProcessExecutor
-from supervisor.workers.protocol import Executor, Letter
+from supervisor.workers.protocol import GRACE, Executor, Letter
 
 #: Seconds for the answer to what was asked together.
 PATIENCE = 2.0
@@ -98,6 +98,7 @@ class _Asked:
         self.key = key
         self.loop = owner.loop
         self.context = contextvars.Context()
+        self.grace = GRACE
         self.executor: ProcessExecutor | None = None
         self.ready = False
         self.problem = ""  #: why it could not start lately
@@ -128,7 +129,8 @@ class _Asked:
         self._cancel()
         self.asked = [self.waiting.popleft() for _ in range(min(TOGETHER, len(self.waiting)))]
         message = [[list(q.names), [list(candidate) for candidate in q.candidates]] for q in self.asked]
-        self.timer = self.loop.call_later(PATIENCE, self._late, f"did not answer within {PATIENCE:g} s")
+        patience = self.owner.patience
+        self.timer = self.loop.call_later(patience, self._late, f"did not answer within {patience:g} s")
         executor = self.executor
         executor.deliver(_Reply(message, lambda value: self._answered(executor, value)))
 
@@ -147,7 +149,7 @@ class _Asked:
         if self.waiting:
             self._ask()
         else:
-            self.timer = self.loop.call_later(UNUSED, self._unused)
+            self.timer = self.loop.call_later(self.owner.unused, self._unused)
 
     def _unused(self) -> None:
         self.owner.known.pop(self.key, None)
@@ -222,16 +224,18 @@ class _Asked:
 
 
 class Strategist:
-    """The strategies of one agent. On the workers' loop; `emit` is called there."""
+    """The strategies of one agent. On the workers' loop; `emit` is called there. Times are in seconds."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, launcher: Launcher, emit: Callable[[Chosen], None],
-        allowed: tuple[str, ...],
+        allowed: tuple[str, ...], *, patience: float = PATIENCE, unused: float = UNUSED,
     ) -> None:  # fmt: skip
         self.loop = loop
         self.launcher = launcher
         self.emit = emit
         self.allowed = allowed
+        self.patience = patience
+        self.unused = unused
         self.known: dict[Key, _Asked] = {}
         self.ending: set[asyncio.Task[None]] = set()  #: processes that were killed and are not gone yet
 

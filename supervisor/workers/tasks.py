@@ -20,11 +20,10 @@ from registry.core.ids import Pid
 from supervisor.core.events import StartWorker
 from supervisor.core.gate import OPEN
 from supervisor.errors import NoReply, NotHandled, StartError, WorkerCrashed, described
-from supervisor.workers.objects import GRACE, is_pending
 from supervisor.workers.protocol import Executor, Host, Letter, kept
 from supervisor.workers.scope import Current, scope_of
 from supervisor.workers.tracing import shortened
-from supervisor.workers.values import copied, pack_state, unpack
+from supervisor.workers.values import copied, is_pending, pack_state, unpack
 
 log = logging.getLogger("supervisor.workers")
 
@@ -274,13 +273,13 @@ class TaskExecutor(Executor):
             return
         self.stopping = True
         self.task.cancel(reason)
-        self.host.loop.call_later(GRACE, self._insist, self.task)
+        self.host.loop.call_later(self.host.grace, self._insist, self.task)
 
     def _insist(self, task: asyncio.Task[None]) -> None:
         if self.ended:
             return
         task.cancel()
-        self.host.loop.call_later(GRACE, self._leave_behind)
+        self.host.loop.call_later(self.host.grace, self._leave_behind)
 
     def _leave_behind(self) -> None:
         if not self.ended:

@@ -7,6 +7,8 @@ MessagePack, so that a local call gives exactly what a remote one would (tuples 
 
 from __future__ import annotations
 
+import inspect
+from types import CoroutineType
 from typing import Any
 
 import msgspec
@@ -49,6 +51,12 @@ def copied(value: Any) -> Any:
     if kind is int and -0x8000_0000_0000_0000 <= value <= 0xFFFF_FFFF_FFFF_FFFF:
         return value
     return _decode(pack(value))
+
+
+def is_pending(value: Any) -> bool:
+    """Whether a method returned something to wait for, instead of a value."""
+    kind = value.__class__
+    return kind not in PLAIN and (kind is CoroutineType or inspect.isawaitable(value))
 
 
 def pack_state(state: Any, limit: int = MAX_STATE) -> bytes:

@@ -19,7 +19,6 @@ import pytest_asyncio
 
 from supervisor.core.events import StateGiven, StateTaken, WorkerExited, WorkerStarted
 from supervisor.errors import NotHandled, WorkerCrashed
-from supervisor.workers import processes
 from supervisor.workers.launch import environment
 from supervisor.workers.values import pack, unpack
 from tests.supervisor.workers.stage import LIMIT, Stage
@@ -171,8 +170,8 @@ async def test_messages_keep_their_order_through_freeze_and_thaw(stage: Stage) -
     assert await stage.call(serial, "casts") == list(range(120))
 
 
-async def test_a_child_that_does_not_listen_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE", 0.05)
+async def test_a_child_that_does_not_listen_is_killed(stage: Stage) -> None:
+    stage.workers.grace = 0.05
     serial = await stage.start("Echo", isolation="process")
     pid = await stage.call(serial, "os_pid")
     os.kill(pid, signal.SIGSTOP)

@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from supervisor.core.events import Choose, Chosen
 from supervisor.core.strategies import Candidate
-from supervisor.workers import strategist
 from supervisor.workers.launch import Launcher
 from supervisor.workers.strategist import Strategist
 
@@ -121,19 +120,17 @@ async def test_a_bad_one_is_an_error_and_no_more(asking: Asking, strategy: str, 
     assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
 
 
-async def test_one_that_does_not_answer_is_ended_and_begun_anew(
-    asking: Asking, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_that_does_not_answer_is_ended_and_begun_anew(asking: Asking) -> None:
     assert (await asking.ask("sleeps", "quick")).nodes == ("n1",)
-    monkeypatch.setattr(strategist, "PATIENCE", 0.3)
+    patience, asking.strategist.patience = asking.strategist.patience, 0.3
     late = await asking.ask("sleeps", "lobby")
     assert "did not answer within 0.3 s" in late.problem
-    monkeypatch.undo()
+    asking.strategist.patience = patience
     assert (await asking.ask("sleeps", "quick")).nodes == ("n1",)
 
 
-async def test_one_that_nobody_asks_any_more_has_no_process(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strategist, "UNUSED", 0.05)
+async def test_one_that_nobody_asks_any_more_has_no_process(asking: Asking) -> None:
+    asking.strategist.unused = 0.05
     assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
     async with asyncio.timeout(60):
         while asking.strategist.known or asking.strategist.ending:  # noqa: ASYNC110

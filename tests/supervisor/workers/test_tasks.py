@@ -10,7 +10,6 @@ from registry.core.quorum import Lease
 from supervisor import current
 from supervisor.core.events import StateGiven, StateTaken, WorkerExited, WorkerStarted
 from supervisor.errors import NoReply, NotHandled, WorkerCrashed
-from supervisor.workers import tasks
 from supervisor.workers.protocol import LATER
 from supervisor.workers.values import pack, unpack
 from tests.supervisor.workers.samples import Slow
@@ -89,9 +88,8 @@ async def test_stop_cancels_it() -> None:
     assert note.end == ("bounce", "")
 
 
-async def test_one_that_ignores_its_cancellation_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "GRACE", 0.01)
-    stage = Stage()
+async def test_one_that_ignores_its_cancellation_is_left_behind() -> None:
+    stage = Stage(grace=0.01)
     serial = await stage.start("deaf")
     await stage.until(lambda: "free" in Slow.gates)
     stage.workers.stop(serial, "shutdown")
