@@ -161,11 +161,12 @@ class Estates:
 
     def view_changed(self) -> None:
         """Who answered may be gone, who was not asked may be there: ask anew."""
-        for key in self.fetching.values():
-            self.transfers.forget(key)
+        needless = list(self.fetching.values())
         self.inquiries.clear()
         self.fetching.clear()
         self.fetched.clear()
+        for key in needless:
+            self.transfers.forget(key)
 
     def tick(self) -> None:
         """Ask again; go on without those that do not answer."""

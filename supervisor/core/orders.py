@@ -36,7 +36,6 @@ class Orders:
         self.supervision = supervision
         self.handoffs = handoffs
         self.underway: dict[str, Origin] = {}
-        self.fetching: set[str] = set()  #: orders under way that wait for a state
         self.answers: dict[str, OrderDone] = {}
         handoffs.ended = self.move_ended
 
@@ -47,7 +46,6 @@ class Orders:
             context.send(sender, self.answers[order.id])
             return
         if order.id in self.underway:
-            self._look_again(order)
             return
         making = order.kind in MAKING
         late = order.deadline <= context.now * 1000
@@ -71,14 +69,6 @@ class Orders:
         else:
             self._stop(order, process)
 
-    def _look_again(self, order: Order) -> None:
-        """An order under way has come again. One that waits for its state is over with its view: the arbiter of the
-        next one may have the same state fetched from itself, and then nobody hears of this fetch any more.
-        """
-        if order.id in self.fetching and order.view != self.context.member.view.id:
-            self.fetching.discard(order.id)
-            self._retry(order)
-
     def _make(self, order: Order, process: Process | None, kept: Kept | None = None) -> None:
         """Start a new process, or restore one, unless the name is taken or in doubt."""
         context = self.context
@@ -98,9 +88,6 @@ class Orders:
         """Pull a large state from the arbiter, and look again."""
 
         def then(state: bytes | None) -> None:
-            if order.id not in self.fetching:
-                return
-            self.fetching.discard(order.id)
             if state is None:
                 self._retry(order)
             else:
@@ -108,7 +95,6 @@ class Orders:
                 process = self.context.hosted.get(slot) or self.context.further.get(slot)
                 self._make(order, process, Kept(state, order.taken_at, True))
 
-        self.fetching.add(order.id)
         key = StateKey(order.sworm, order.name, order.pid, order.taken_at)
         self.estates.transfers.want(self.underway[order.id], key, order.size, then)
 

@@ -52,7 +52,7 @@ class Incoming:
     key: StateKey
     holder: Origin
     size: int
-    then: Then
+    thens: list[Then]
     todo: deque[int]
     asked: dict[int, float] = field(default_factory=dict)  #: offset -> when it is asked for again
     got: dict[int, bytes] = field(default_factory=dict)
@@ -91,20 +91,22 @@ class Transfers:
     # ------------------------------------------------------------------------------------------------------- receiver
 
     def want(self, holder: Origin, key: StateKey, size: int, then: Then) -> None:
-        """Pull a state; one that is being pulled is pulled once, for whoever wished last."""
+        """Pull a state; one that is being pulled is pulled once, for all who wish for it, from whom was named last."""
         if holder == self.context.me:
             then(self.find(key))
             return
-        known = self.incoming.get(key)
-        if known is not None and known.holder == holder:
-            known.then = then
-            return
-        if known is not None:
-            self._drop(known)
         if not 0 < size <= MAX_STATE:
             then(None if size else b"")
             return
-        self.incoming[key] = Incoming(key, holder, size, then, deque(range(0, size, PIECE)))
+        known = self.incoming.get(key)
+        if known is not None and known.holder == holder:
+            known.thens.append(then)
+            return
+        thens = [then]
+        if known is not None:
+            self._drop(known)
+            thens = [*known.thens, then]
+        self.incoming[key] = Incoming(key, holder, size, thens, deque(range(0, size, PIECE)))
         self._ask()
 
     def _ask(self) -> None:
@@ -145,7 +147,8 @@ class Transfers:
 
     def _end(self, incoming: Incoming, state: bytes | None) -> None:
         self._drop(incoming)
-        incoming.then(state)
+        for then in incoming.thens:
+            then(state)
         self._ask()
 
     def _drop(self, incoming: Incoming) -> None:
@@ -154,11 +157,10 @@ class Transfers:
         incoming.asked.clear()
 
     def forget(self, key: StateKey) -> None:
-        """Nobody needs this state any more; its wish ends unheard."""
+        """Who wished for a state needs it no more: the pull ends, with None for all; another may wish anew."""
         incoming = self.incoming.get(key)
         if incoming is not None:
-            self._drop(incoming)
-            self._ask()
+            self._end(incoming, None)
 
     # ----------------------------------------------------------------------------------------------------------- time
 
@@ -169,7 +171,7 @@ class Transfers:
             self.check_at = FOREVER
             return
         for incoming in list(self.incoming.values()):
-            if context.member.has_departed(incoming.holder):
+            if context.member.has_departed(incoming.holder) and self.incoming.get(incoming.key) is incoming:
                 self._end(incoming, None)
         if context.now < self.check_at:
             return

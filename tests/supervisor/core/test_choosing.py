@@ -280,9 +280,11 @@ def test_an_order_whose_state_is_fetched_for_another_one_is_answered_all_the_sam
     cluster.settle()
     assert order.view != host.member.view.id
     host.orders.receive(second, order._replace(id=f"{second}/1", view=host.member.view.id))
-    host.orders.receive(first, order)
-    assert host.orders.answers[order.id].result == "retry"
-    assert [*host.orders.underway] == [f"{second}/1"]
+    assert [*host.orders.underway] == [f"{first}/1", f"{second}/1"]
+    cluster.held.clear()
+    cluster.pass_time(2.0)
+    assert host.orders.underway == {}
+    assert {host.orders.answers[f"{arbiter}/1"].result for arbiter in (first, second)} == {"retry"}
 
 
 def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:

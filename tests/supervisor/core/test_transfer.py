@@ -154,7 +154,24 @@ def test_a_state_that_nobody_needs_any_more_makes_room() -> None:
     assert {fetch.name for fetch in pair.sent()} == {"p1"}
     pair.here.transfers.forget(key(1))
     assert [fetch.name for fetch in pair.sent()] == ["p2"]
-    assert pair.heard[key(1)] == []
+    assert pair.heard[key(1)] == [None]
+
+
+@pytest.mark.parametrize("holder", ["b.2", "c.3"])
+@pytest.mark.parametrize("comes", [True, False])
+def test_whoever_wishes_for_a_state_that_is_being_pulled_hears_of_it_too(holder: str, comes: bool) -> None:
+    pair = Pair({key(1): bytes(100)})
+    pair.want(key(1), 100)
+    first = pair.heard[key(1)]
+    pair.sent()
+    second: list[bytes | None] = []
+    pair.here.transfers.want(holder, key(1), 100, second.append)
+    if comes:
+        pair.here.transfers.on_piece(holder, Piece(*key(1), 0, 100, bytes(100)))
+    else:
+        pair.here.transfers.forget(key(1))
+    assert first == second == [bytes(100) if comes else None]
+    assert (pair.here.transfers.under_way, pair.here.transfers.incoming) == (0, {})
 
 
 def test_what_a_message_carries() -> None:
