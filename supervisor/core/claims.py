@@ -363,9 +363,7 @@ class Arbiter:
 
     def serve(self) -> None:
         """To be called whenever the member is ready: serve what waited, restore what departed."""
-        if self.restoring.due:
-            self.restoring.due = False
-            self.restoring.all()
+        self.restoring.some()
         if self.waiting:
             waiting, self.waiting = self.waiting, []
             for pending in waiting:

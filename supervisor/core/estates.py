@@ -50,7 +50,8 @@ class Estates:
         self.context = context
         self.transfers = transfers
         self.holdings: list[Holdings] = []
-        self.found: Callable[[], None] = lambda: None  #: something that the arbiter waited for is there
+        self.told_all: Callable[[], None] = lambda: None  #: everybody has said what it holds of a node's processes
+        self.has_state: Callable[[Slot], None] = lambda slot: None  #: a name's state is here, or not to be had there
         self.inquiries: dict[tuple[str, Origin], Inquiry] = {}
         self.fetching: dict[Slot, StateKey] = {}
         self.fetched: dict[Slot, tuple[Pid, Kept]] = {}
@@ -125,7 +126,7 @@ class Estates:
         self._note(inquiry, sender, message.holdings)
         inquiry.missing.discard(sender)
         if not inquiry.missing:
-            self.found()
+            self.told_all()
 
     def _note(self, inquiry: Inquiry, holder: Origin, holdings: list[Holding] | tuple[Holding, ...]) -> None:
         for holding in holdings:
@@ -143,7 +144,7 @@ class Estates:
             del self.fetching[slot]
             if state is not None:
                 self.fetched[slot] = (pid, Kept(state, taken_at, restored=True))
-            self.found()
+            self.has_state(slot)
 
         self.transfers.want(holder, key, size, then)
 
@@ -190,4 +191,4 @@ class Estates:
             else:
                 done = True
         if done:
-            self.found()
+            self.told_all()

@@ -91,7 +91,6 @@ class Node:
         self.tenure = Tenure(context, self.supervision, self.handoffs)
         self.arbiter = Arbiter(context, self.supervision, self.estates, self.choosing, self.tenure)
         self.estates.holdings.append(self.handoffs.receiving.holdings)
-        self.estates.found = self._restore_soon
         self.checkpoints = Checkpoints(context, self.transfers)
         self.estates.holdings.append(self.checkpoints.holdings)
         self.supervision.opened = self.checkpoints.opened
@@ -175,9 +174,6 @@ class Node:
                 peer.heard = self.context.now
                 handler(event.origin, message)
 
-    def _restore_soon(self) -> None:
-        self.arbiter.restoring.due = True
-
     def _claimed(self, sender: Origin, claim: Claim) -> None:
         if claim.kind in (JOIN, LEAVE):
             self.naming.receive(sender, claim)
@@ -225,7 +221,7 @@ class Node:
                 self.handoffs.check()
             if self.arbiter.settling:
                 self.arbiter.settle()
-            if member.ready and (self.arbiter.restoring.due or self.arbiter.waiting):
+            if member.ready and (self.arbiter.restoring.has_work or self.arbiter.waiting):
                 self.arbiter.serve()
             if context.draining and not self.drain.said and (self._look or self.drain.due or not context.processes):
                 self.drain.advance()
@@ -274,7 +270,7 @@ class Node:
             self.asks.view_changed()
 
     def _due(self) -> float:
-        if self.arbiter.restoring.due and self.member.ready:
+        if self.arbiter.restoring.has_work and self.member.ready:
             return self.context.now
         emptying = self.context.draining and not self.drain.said
         busy = self.handoffs.moves or self.conflicts.losing or self.context.targets or emptying

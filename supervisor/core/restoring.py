@@ -3,7 +3,8 @@
 Law: an entry left by a departed node is restarted where its strategy wants it, with the newest state that was found and
 with what was tied to it, or declared gone (temporary). Here it starts at once; another node is ordered to, and the name
 stays busy until that node has answered. While no node may run it, it waits: its entry stays, people are told once, and
-the next view or definition is another chance. A slice at a time, so that heartbeats and claims go on between.
+the next view or definition is another chance. A slice at a time, so that heartbeats and claims go on between; each name
+is looked at once for each reason to look at it, however many there are.
 """
 
 from __future__ import annotations
@@ -59,12 +60,27 @@ class Restoring:
         self.estates = estates
         self.choosing = choosing
         self.desk = desk
-        self.due = False
+        self.due = False  #: every name is to be looked at
+        self.todo: dict[Slot, None] = {}  #: names that are to be looked at, in order
         self.again_at = FOREVER  #: when what a host did not restore is looked at again
         self.giving: dict[StateKey, Kept] = {}  #: states of processes that other nodes were ordered to restore
         self.stranded: dict[Slot, str] = {}  #: processes of departed nodes that no node may run now, and why
         self._left: dict[Slot, tuple[int, dict[int, Ties]]] = {}
         estates.transfers.sources.append(self.find)
+        estates.told_all, estates.has_state = self.look_at_all, self.look_at
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `some` has something to do."""
+        return self.due or bool(self.todo)
+
+    def look_at_all(self) -> None:
+        """Something came that any name may have waited for."""
+        self.due = True
+
+    def look_at(self, slot: Slot) -> None:
+        """What one name waited for is there, or will not come."""
+        self.todo[slot] = None
 
     def view_changed(self) -> None:
         """Who departed, and who decides, may be others now."""
@@ -89,29 +105,29 @@ class Restoring:
             self.again_at, self.due = FOREVER, True
         return self.again_at
 
-    def all(self) -> None:
-        """Bring back what departed nodes ran, as far as this node decides about it.
-
-        A slice now, the rest at the next turn, so that heartbeats and claims go on between.
-        """
-        context = self.context
+    def some(self) -> None:
+        """Bring back what departed nodes ran, as far as this node decides about it: a slice now, the rest next turn."""
+        if self.due:
+            self.due = False
+            self._forget_stranded()
+            replicas = self.context.member.replicas.items()
+            self.todo |= {(sworm, name): None for sworm, replica in replicas for name in sorted(replica.orphaned)}
         room = SLICE
-        self._forget_stranded()
-        for sworm in list(context.member.replicas):
-            if not context.may_decide(sworm):
-                continue  # its turn comes when the leases of the departed have ended
-            for name in sorted(context.replica(sworm).orphaned):
-                slot = (sworm, name)
-                if slot in self.desk.busy or not self._restores(slot):
-                    continue
-                if self.follows(sworm, name) or name not in context.replica(sworm).orphaned:
-                    continue  # it goes, or has just gone, with its process
-                if room == 0:
-                    self.due = True
-                    return
+        while self.todo and room:
+            slot = next(iter(self.todo))
+            del self.todo[slot]
+            if self._is_work(slot):
                 self.restore(slot)
-                if slot in self.desk.busy or name not in context.replica(sworm).orphaned:
-                    room -= 1  # what has to wait costs nothing, or a full slice of it would be looked at for ever
+                room -= 1
+
+    def _is_work(self, slot: Slot) -> bool:
+        """Whether a name is to be brought back here and now."""
+        sworm, name = slot
+        if name not in self.context.replica(sworm).orphaned or slot in self.desk.busy:
+            return False
+        if not self.context.may_decide(sworm):
+            return False  # its turn comes when the leases of the departed have ended
+        return self._restores(slot) and not self.follows(sworm, name)  # what follows its process goes with that
 
     def _decider(self, slot: Slot) -> Origin:
         """Who looks after a departed node's process: its arbiter; where nobody hosts the sworm, whoever is first."""
@@ -171,7 +187,7 @@ class Restoring:
         if choice.late and not (
             context.member.ready and self._restores(slot) and slot[1] in context.replica(slot[0]).orphaned
         ):
-            self.due = True
+            self.look_at(slot)
             self.desk.release(slot)
             return
         if not choice.host:

@@ -5,10 +5,13 @@ Named invariants: checkpoint-is-of-the-incarnation, runs-is-registered.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from supervisor.core.checkpoints import WIDTH
 from supervisor.core.events import TakeCheckpoint
+from supervisor.core.restoring import Restoring
 from supervisor.core.spec import Definition, check
 from tests.scenarios.cluster import ROOMS, Cluster
 
@@ -71,6 +74,32 @@ def test_a_state_outlives_its_node_and_its_age_is_told(ballast: int) -> None:
     assert age is not None
     assert 0 <= age <= 2_000
     assert any("it goes on with the state of" in line for line in cluster.log)
+
+
+def test_however_many_states_are_fetched_each_name_is_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = keeping()
+    names = [f"p{at}" for at in range(150)]
+    for name in names:
+        cluster.do("n1", "register", name)
+    cluster.pass_time(2.0)
+    lost = [name for name in names if cluster.where(name) == ["n2"]]
+    cluster.dropped.add("Keep")
+    cluster.start("n4")  # decides about some of them, and holds none of their states
+    cluster.settle()
+    looks: Counter[str] = Counter()
+    plain = Restoring.restore
+
+    def restore(self: Restoring, slot: tuple[str, str]) -> object:
+        if self.context.member.node == "n4":
+            looks[slot[1]] += 1
+        return plain(self, slot)
+
+    monkeypatch.setattr(Restoring, "restore", restore)
+    cluster.crash("n2")
+    cluster.pass_time(LONG)
+    assert sum("it goes on with the state of" in line for line in cluster.log) >= len(lost)
+    assert len(looks) > 10
+    assert max(looks.values()) <= min(looks.values()) + 2  # however many were fetched before it
 
 
 def test_what_was_acknowledged_since_is_what_the_age_says() -> None:
