@@ -3,7 +3,8 @@
 Law: before an arbiter restarts a name of a departed node, in a sworm whose processes have states that move or are kept,
 it asks every node in reach which states of that node's processes it holds (`Seek`), and goes on from the newest of the
 very incarnation that departed; without, only when nobody has one. A question counts for one view: when the view changes
-it is asked anew. Nobody waits for a node that departs, nor longer than `PATIENCE` for one that does not answer.
+it is asked anew. Nobody waits for a node that departs, nor for one that does not answer when asked `TRIES` times: time
+in which the arbiter itself was away is no silence of the others.
 
 The holder keeps a state until the name runs again, so a state that was told of can be fetched; if its holder departs
 meanwhile, the next newest is taken.
@@ -26,8 +27,8 @@ from supervisor.core.transfer import StateKey, Transfers
 
 Slot = tuple[str, str]  # (sworm, name)
 
-#: Seconds for which an arbiter waits for a node that is in reach and does not say what it holds.
-PATIENCE = 5.0
+#: Times that a node in reach is asked what it holds, `resend` apart, until the arbiter goes on without it.
+TRIES = 10
 
 #: (sworm, departed origin) -> what this node holds
 Holdings = Callable[[str, Origin], list[Holding]]
@@ -39,7 +40,7 @@ class Inquiry:
 
     missing: set[Origin]  #: nodes that have not answered
     resend_at: float
-    until: float
+    asked: int = 1  #: times
     found: dict[Pid, list[tuple[int, Origin, int]]] = field(default_factory=dict)  #: taken_at, holder, size; best last
 
 
@@ -101,7 +102,7 @@ class Estates:
         if known is not None:
             return known
         context = self.context
-        inquiry = Inquiry(set(self._asked()), context.now + context.config.resend, context.now + PATIENCE)
+        inquiry = Inquiry(set(self._asked()), context.now + context.config.resend)
         self.inquiries[sworm, origin] = inquiry
         self.check_at = min(self.check_at, inquiry.resend_at)
         for node in sorted(inquiry.missing):
@@ -180,9 +181,10 @@ class Estates:
             if not inquiry.missing:
                 continue
             inquiry.missing = {node for node in inquiry.missing if not context.member.has_departed(node)}
-            if context.now >= inquiry.until:
-                inquiry.missing.clear()
             if context.now >= inquiry.resend_at:
+                inquiry.asked += 1
+                if inquiry.asked > TRIES:
+                    inquiry.missing.clear()
                 inquiry.resend_at = context.now + context.config.resend
                 for node in sorted(inquiry.missing):
                     context.send(node, Seek(sworm, origin, context.member.view.id))

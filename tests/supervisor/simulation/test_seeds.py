@@ -50,6 +50,7 @@ FOUND = {
     33: "a node that had founded a cluster alone ended an incarnation, and with it one that it had never heard of",
     910089: "a source that stopped slowly left further names behind: its own name was given to another here meanwhile",
     51: "an arbiter with a full slice of names that had to wait looked at them without end",
+    771020: "an arbiter that was away took that for silence of others, and called a state lost that one of them held",
 }
 
 #: Fresh seeds of the normal suite at most, the seconds of processor time in which as many as possible are run, and the
