@@ -10,6 +10,7 @@ restores it. A lost copy is not sent again: the next one follows within the inte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from registry.core.ids import Origin, Pid, origin_of_pid
 from registry.core.member import FOREVER
@@ -23,7 +24,7 @@ from supervisor.core.transfer import StateKey, Transfers, carried
 #: Seconds between two looks at which processes are due: what is due within them is taken together.
 LOOK = 0.05
 
-#: Checkpoints that may be asked of this node's workers at once.
+#: Checkpoints that may be asked of this node's workers at once; where more are due, their intervals stretch.
 WIDTH = 64
 
 #: Intervals after which a copy that is not renewed counts as forgotten by its host, as long as that lives.
@@ -48,7 +49,6 @@ class Shown:
     """The host's memory of one process's checkpoints."""
 
     process: Process
-    due: float
     taking: int = 0  #: `taken_at` of the one that is being taken; 0: none
     until: float = 0.0  #: after which nobody waits for it any more
     problem: str = ""  #: why the last one came to nothing; told once
@@ -63,6 +63,9 @@ class Checkpoints:
         self.context = context
         self.transfers = transfers
         self.shown: dict[int, Shown] = {}
+        self.sworms: dict[str, Definition] = {}  #: those that keep checkpoints
+        self.under_way: set[int] = set()  #: serials of processes that were asked, and have not answered
+        self._dues: list[tuple[float, int]] = []  #: (when, serial), a heap: one for each of `shown`
         self.kept: dict[tuple[str, str], Copy] = {}
         self.check_at = FOREVER
         transfers.sources += [self._find_shown, self._find_kept]
@@ -71,64 +74,67 @@ class Checkpoints:
 
     def definitions_changed(self) -> None:
         """Sworms may keep checkpoints now that did not, or the reverse."""
-        self.check_at = self.context.now if self._sworms() else FOREVER
-        if self.check_at is FOREVER:
-            self.shown.clear()
-
-    def _sworms(self) -> dict[str, Definition]:
         definitions = self.context.definitions.items()
-        return {name: d for name, d in definitions if d.checkpoint_interval_ms and d.checkpoint_copies}
+        self.sworms = {name: d for name, d in definitions if d.checkpoint_interval_ms and d.checkpoint_copies}
+        now = self.context.now
+        latest = {name: now + d.checkpoint_interval_ms / 1000 for name, d in self.sworms.items()}
+        self._dues = [(min(at, latest.get(self.shown[s].process.sworm, at)), s) for at, s in self._dues]
+        heapify(self._dues)
+        self.check_at = min(self.check_at, self._dues[0][0]) if self._dues else FOREVER
+        for process in self.context.hosted.values():
+            if process.sworm in self.sworms and process.alive:
+                self._show(process)
 
     def opened(self, process: Process) -> None:
-        """A process runs that was handed over, or restored: the state it began with is its first checkpoint."""
-        definition = self.context.definitions.get(process.sworm)
-        if process.kept is None or definition is None:
-            return
-        if definition.checkpoint_interval_ms and definition.checkpoint_copies:
-            process.taken_at = max(process.taken_at, process.kept.taken_at)
-            self._send(self._show(process, definition), process.kept.taken_at, process.kept.state, definition)
+        """A process runs; the state it began with, if it was handed over or restored, is its first checkpoint."""
+        if process.sworm in self.sworms:
+            shown = self._show(process)
+            if process.kept is not None:
+                process.taken_at = max(process.taken_at, process.kept.taken_at)
+                self._send(shown, process.kept.taken_at, process.kept.state)
 
     def tick(self) -> None:
-        """Ask for the checkpoints that are due."""
+        """Ask for the checkpoints that are due, those that wait longest first, as far as there is room."""
         now = self.context.now
         if now < self.check_at:
             return
-        sworms = self._sworms()
-        self._forget(sworms)
-        room = WIDTH - sum(1 for shown in self.shown.values() if shown.taking and now < shown.until)
-        for process in list(self.context.hosted.values()):
-            definition = sworms.get(process.sworm)
-            if definition is None or process.phase != RUNNING or not process.alive:
-                continue
-            shown = self._show(process, definition)
-            if room > 0 and shown.due <= now and (not shown.taking or now >= shown.until):
-                room -= 1
-                self._take(shown, definition)
-        self.check_at = max(now + LOOK, self._next(sworms))
+        self.under_way = {serial for serial in self.under_way if self._is_taking(serial)}
+        while self._dues and self._dues[0][0] <= now and len(self.under_way) < WIDTH:
+            _, serial = heappop(self._dues)
+            shown = self.shown.get(serial)
+            if shown is None or shown.process.sworm not in self.sworms or not shown.process.alive:
+                self.shown.pop(serial, None)
+            elif shown.process.phase != RUNNING or serial in self.under_way:
+                self._due(serial, now + LOOK)
+            else:
+                self._take(shown)
+        self.check_at = max(now + LOOK, self._dues[0][0]) if self._dues else FOREVER
 
-    def _next(self, sworms: dict[str, Definition]) -> float:
-        """When to look again: for what is due, and for processes that are new by then."""
-        shortest = min((d.checkpoint_interval_ms / 1000 for d in sworms.values()), default=FOREVER)
-        return min([self.context.now + shortest / 4, *(shown.due for shown in self.shown.values())])
+    def _is_taking(self, serial: int) -> bool:
+        shown = self.shown.get(serial)
+        return shown is not None and bool(shown.taking) and self.context.now < shown.until
 
-    def _forget(self, sworms: dict[str, Definition]) -> None:
-        processes = self.context.processes
-        self.shown = {s: shown for s, shown in self.shown.items() if s in processes and shown.process.sworm in sworms}
+    def _due(self, serial: int, at: float) -> None:
+        heappush(self._dues, (at, serial))
+        self.check_at = min(self.check_at, at)
 
-    def _show(self, process: Process, definition: Definition) -> Shown:
+    def _show(self, process: Process) -> Shown:
         shown = self.shown.get(process.serial)
         if shown is None:
-            first = definition.checkpoint_interval_ms / 1000 * (process.serial * _SPREAD % 1)
-            shown = self.shown[process.serial] = Shown(process, self.context.now + first)
+            shown = self.shown[process.serial] = Shown(process)
+            interval = self.sworms[process.sworm].checkpoint_interval_ms / 1000
+            self._due(process.serial, self.context.now + interval * (process.serial * _SPREAD % 1))
         return shown
 
-    def _take(self, shown: Shown, definition: Definition) -> None:
-        now = self.context.now
+    def _take(self, shown: Shown) -> None:
+        now, serial = self.context.now, shown.process.serial
+        definition = self.sworms[shown.process.sworm]
         seconds = definition.handoff_timeout_ms / 1000
-        shown.due = now + definition.checkpoint_interval_ms / 1000
         shown.until = now + seconds + 1.0
         shown.taking = shown.process.take_stamp(now)
-        self.context.out.append(TakeCheckpoint(shown.process.serial, seconds))
+        self.under_way.add(serial)
+        self._due(serial, now + definition.checkpoint_interval_ms / 1000)
+        self.context.out.append(TakeCheckpoint(serial, seconds))
 
     def taken(self, serial: int, state: bytes, stateful: bool, problem: str) -> None:
         """A worker gave its state, or could not."""
@@ -136,22 +142,23 @@ class Checkpoints:
         if shown is None or not shown.taking:
             return
         taken_at, shown.taking = shown.taking, 0
-        definition = self._sworms().get(shown.process.sworm)
+        self.under_way.discard(serial)
         if problem and problem != shown.problem:
             self.context.report("checkpoint_failed", shown.process, problem)
         shown.problem = problem
         if problem:
             return
-        if stateful and definition is not None and shown.process.phase == RUNNING:
-            self._send(shown, taken_at, state, definition)
+        if stateful and shown.process.sworm in self.sworms and shown.process.phase == RUNNING:
+            self._send(shown, taken_at, state)
 
-    def _send(self, shown: Shown, taken_at: int, state: bytes, definition: Definition) -> None:
+    def _send(self, shown: Shown, taken_at: int, state: bytes) -> None:
         process = shown.process
         inline, size = carried(state)
         shown.taken_at, shown.state = taken_at, state if size else b""
         keep = Keep(process.sworm, process.name, process.pid, process.epoch, taken_at, size, inline)
         order = self.context.placement.order(process.sworm, process.name)
-        for node in [origin for origin in order if origin != self.context.me][: definition.checkpoint_copies]:
+        copies = self.sworms[process.sworm].checkpoint_copies
+        for node in [origin for origin in order if origin != self.context.me][:copies]:
             self.context.send(node, keep)
 
     def _find_shown(self, key: StateKey) -> bytes | None:
@@ -196,8 +203,11 @@ class Checkpoints:
         ]
 
     def tidy(self) -> None:
-        """Drop copies that nothing can be restored from any more."""
-        sworms = self._sworms()
+        """Drop copies that nothing can be restored from any more, and what is remembered of processes that ended."""
+        processes, sworms = self.context.processes, self.sworms
+        self.shown = {s: shown for s, shown in self.shown.items() if s in processes and shown.process.sworm in sworms}
+        self._dues = [due for due in self._dues if due[1] in self.shown]
+        heapify(self._dues)
         for slot, copy in list(self.kept.items()):
             if slot[0] not in sworms or not self._is_of_use(slot, copy, sworms[slot[0]]):
                 del self.kept[slot]

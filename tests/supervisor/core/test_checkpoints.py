@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from supervisor.core import checkpoints
 from supervisor.core.checkpoints import WIDTH
 from supervisor.core.events import TakeCheckpoint
 from supervisor.core.restoring import Restoring
@@ -196,6 +197,27 @@ def test_each_process_is_asked_once_an_interval_and_not_all_at_once() -> None:
     seen = taken(cluster, 10.0)
     assert 41 * 8 <= len(seen) <= 41 * 11
     assert max(len(taken(cluster, 0.1)) for _ in range(10)) < min(41, WIDTH)
+
+
+def test_where_more_are_due_than_may_be_asked_nobody_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "WIDTH", 3)
+    cluster = keeping(count=2)
+    for at in range(40):
+        cluster.do("n1", "register", f"p{at}")
+    cluster.define("n1", checkpoint_interval_ms=100, checkpoint_copies=1)
+    cluster.pass_time(2.0)
+    asked = Counter(effect.serial for effect in taken(cluster, 5.0))
+    assert len(asked) >= 20
+    assert min(asked.values()) >= 3
+
+
+def test_a_shorter_interval_counts_at_once() -> None:
+    cluster = keeping()
+    cluster.define("n1", checkpoint_interval_ms=86_400_000, checkpoint_copies=1)
+    cluster.pass_time(3.0)
+    assert taken(cluster, 5.0) == []
+    cluster.define("n1", checkpoint_interval_ms=500, checkpoint_copies=1)
+    assert len(taken(cluster, 5.0)) >= 8
 
 
 def test_lost_frames_cost_no_more_than_an_interval() -> None:
