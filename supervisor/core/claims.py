@@ -132,7 +132,7 @@ class Arbiter:
                 return
         if claim.kind == "register":
             self._register(slot, pending, best)
-        elif best is None and slot in self.restoring.stranded and claim.kind == "unregister":
+        elif best is None and claim.kind == "unregister" and self.restoring.waits(slot, claim.pid):
             self._answer(pending, "done", origin=context.me, version=self.restoring.give_up(slot))
         elif best is None:
             self._answer(

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from registry.core.directory import UP
 from registry.core.events import Report
-from registry.core.ids import Origin
+from registry.core.ids import Origin, Pid
 from registry.core.member import FOREVER
 from registry.core.messages import Order
 from registry.core.names import GONE, MOVED, Key, Located, Registration
@@ -234,6 +234,11 @@ class Restoring:
             self.context.out.append(
                 Report("waiting", *slot, last.pid, self.context.member.node, detail, last.entry.epoch)
             )
+
+    def waits(self, slot: Slot, pid: Pid) -> bool:
+        """Whether a process, of whichever incarnation or of this one, waits for a node that may run it."""
+        last = self._last_claim(slot) if slot in self.stranded else None
+        return last is not None and pid in ("", last.pid)
 
     def give_up(self, slot: Slot) -> int:
         """A process that waits for a node is unregistered; returns the version of the own map."""

@@ -77,10 +77,15 @@ class Registering(Feature):
         if not self.past:
             return
         name, pid = self.run.random.choice(self.past)
-        waits = any((SWORM, name) in host.node.arbiter.restoring.stranded for host in self.run.world.live())
-        if waits or self.run.runs((SWORM, name), pid):
+        if self.run.runs((SWORM, name), pid) or self._newest(name) == pid:
             self.run.ledger.doubt((SWORM, name))
         self.run.ask("unregister", name, pid=pid)
+
+    def _newest(self, name: str) -> str:
+        """The last incarnation of a name that any node knows, whether it runs, has stopped or departed."""
+        replicas = [host.node.replicas.get(SWORM) for host in self.run.world.live()]
+        claims = [claim for replica in replicas if replica for claim in replica.claims(name)]
+        return max(claims, key=lambda claim: claim.entry.epoch).pid if claims else ""
 
 
 FEATURE = Registering

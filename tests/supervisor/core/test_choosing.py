@@ -296,7 +296,10 @@ def test_who_waits_for_a_node_is_reported_once_and_can_be_ended() -> None:
     cluster.pass_time(10)
     assert sum("waiting p0" in line for line in cluster.log) == 1
     assert sum(len(running.node.arbiter.restoring.stranded) for running in cluster.nodes.values()) == 2
-    assert cluster.do("n3", "unregister", "p0").result == "done"
+    earlier = f"{pid.rpartition('.')[0]}.999"
+    assert cluster.do("n3", "unregister", "p0", pid=earlier).result == "not_registered"
+    assert sum(len(running.node.arbiter.restoring.stranded) for running in cluster.nodes.values()) == 2
+    assert cluster.do("n3", "unregister", "p0", pid=pid).result == "done"
     cluster.start("n4", config=lambda config: replace(config, labels={"zone": "b"}))
     cluster.pass_time(3)
     assert set(cluster.listed("n1")) == {"p1"}

@@ -17,6 +17,7 @@ from supervisor.simulation.run import Run, run_seed
 
 #: Seed -> what it found.
 FOUND = {
+    880026: "unregistering an earlier incarnation ended the process that waited for a node",
     3001: "a target died when it had opened and its source still showed the move, and the name went with it",
     0: "a timer that fires a rounding early was set again for ever",
     7: "a joining node waited for the summary of a peer that had died",
