@@ -85,6 +85,9 @@ class Shortcut:
     def _dial(self, origin: Origin, now: float) -> None:
         if now - self._dialled.get(origin, -AGAIN) < AGAIN:
             return
+        for since in (self._dialled, self._unanswered):  # what is older says nothing, and its peer may be gone
+            for peer in [peer for peer, at in since.items() if now - at >= AGAIN]:
+                del since[peer]
         self._dialled[origin] = now
         self._unanswered.pop(origin, None)
         url = self._directory.call_url(origin)

@@ -149,7 +149,9 @@ class Quorum:
 
     def view_adopted(self) -> None:
         """Another view: whom it holds may have a lease again."""
-        self._cleared -= self.voter.view.agreeing
+        view = self.voter.view.agreeing
+        self._cleared -= view
+        self._votes = {origin: at for origin, at in self._votes.items() if origin in view}
         self._clearing, self._clear_at = frozenset(), FOREVER
 
     def settle(self, now: float) -> None:

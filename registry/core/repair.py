@@ -14,7 +14,7 @@ from hashlib import blake2b
 from registry.core.events import MemberEffect, Report, Send
 from registry.core.ids import Origin, node_of
 from registry.core.membership import Timing
-from registry.core.messages import DIRECTORY, Ack, Delta, Message, Summary, SummaryHash, Versions, Want
+from registry.core.messages import DIRECTORY, Ack, Delta, Summary, SummaryHash, Versions, Want
 from registry.core.origin import pieces
 from registry.core.replica import Replica
 
@@ -346,8 +346,3 @@ class Replicator:
         if self.peers and self._beats % DIGEST_BEATS == 0:
             summary = self._summary(with_digests=True)
             self.out.extend(Send(peer, summary) for peer in self.peers)
-
-
-def message_kinds() -> frozenset[type[Message]]:
-    """The messages that replication handles itself."""
-    return frozenset({Delta, Ack, Summary, SummaryHash, Want})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from registry.core.ids import Origin, Pid, serial_of
+from registry.core.ids import Origin, Pid, origin_of_pid, serial_of
 from registry.core.messages import Resolve, Resolved
 from registry.core.names import Located
 from supervisor.core.context import Context
@@ -187,8 +187,7 @@ class Conflicts:
             return
         if problem:
             self.context.report("conflict", process, f"the state of {loser} was not taken: {problem}")
-        origin = loser.rpartition(".")[0]
-        self.context.send(origin, Resolved(process.sworm, process.name, loser))
+        self.context.send(origin_of_pid(loser), Resolved(process.sworm, process.name, loser))
 
     # ----------------------------------------------------------------------------------------------------------- time
 

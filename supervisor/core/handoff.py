@@ -131,15 +131,16 @@ class Handoffs:
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
             return  # until the target's entry stands here (`entries_moved`): nobody must see none in between
-        move = process.move
-        self.moves.pop(process.serial, None)
-        self._tell_moved(process, message.pid, move.epoch)
-        process.after_stop = "moved"
-        self.supervision.stop(process, "moved", moved_to=message.pid)
-        self.ended(move.order, "done", message.pid, move.epoch, sender, message.version, "")
+        self._finish(process, process.move, message.pid, process.move.epoch, message.version)
 
-    def _tell_moved(self, process: Process, pid: Pid, epoch: int) -> None:
-        self.context.report("moved", process, f"to {node_of(origin_of_pid(pid))} as {pid}, epoch {epoch}")
+    def _finish(self, process: Process, move: Move, pid: Pid, epoch: int, version: int) -> None:
+        """Another incarnation has the name and accepts messages: send the parked ones there, and stop."""
+        origin = origin_of_pid(pid)
+        self.moves.pop(process.serial, None)
+        self.context.report("moved", process, f"to {node_of(origin)} as {pid}, epoch {epoch}")
+        process.after_stop = "moved"
+        self.supervision.stop(process, "moved", moved_to=pid)
+        self.ended(move.order, "done", pid, epoch, origin, version, "")
 
     def _source(self, sworm: str, name: str, epoch: int) -> Process | None:
         process = self.context.hosted.get((sworm, name))
@@ -221,12 +222,8 @@ class Handoffs:
         elif process.phase == FREEZING and context.now >= move.deadline:
             self.abort(process, "the worker did not give its state in time")
         elif process.phase == MOVED_PHASE and (best := self._taken_over(process)):
-            self.moves.pop(process.serial, None)
-            self._tell_moved(process, best.pid, best.entry.epoch)
-            process.after_stop = "moved"
-            self.supervision.stop(process, "moved", moved_to=best.pid)
             version = context.replica(process.sworm).version(best.origin)
-            self.ended(move.order, "done", best.pid, best.entry.epoch, best.origin, version, "")
+            self._finish(process, move, best.pid, best.entry.epoch, version)
         elif process.phase == MOVED_PHASE and lost:
             self._commit_lost(process, move)
         elif context.now >= move.resend_at and process.phase in (OFFERING, MOVED_PHASE):

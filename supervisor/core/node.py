@@ -103,7 +103,11 @@ class Node:
         self._judged = -1
         self._tidy_at = now
         self._look = True  #: a tick, or a new view: moves and drains are looked at as a whole
-        self._events: dict[type[Any], Callable[[Any], None]] = {
+        self._events = self._event_handlers()
+        self._messages = self._message_handlers()
+
+    def _event_handlers(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
             Asked: self.asks.ask,
             WorkerStarted: lambda e: self.supervision.started(e.serial),
             WorkerFailed: lambda e: self.supervision.failed(e.serial, e.code, e.detail),
@@ -124,7 +128,9 @@ class Node:
             LinkRefused: self._member_event,
             Joined: self._member_event,
         }
-        self._messages: dict[type[Any], Callable[[Origin, Any], None]] = {
+
+    def _message_handlers(self) -> dict[type[Any], Callable[[Origin, Any], None]]:
+        return {
             Claim: self._claimed,
             Verdict: lambda sender, message: self.asks.on_verdict(message),
             Order: self.orders.receive,

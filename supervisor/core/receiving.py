@@ -18,7 +18,7 @@ from registry.core.names import HANDING_OFF, MOVED, Registration
 from supervisor.core.context import Context
 from supervisor.core.events import BounceGate, StopWorker
 from supervisor.core.naming import keep_held
-from supervisor.core.process import ENDED, PREPARED, PREPARING, RUNNING, Kept, Process
+from supervisor.core.process import ENDED, PREPARED, PREPARING, RUNNING, STOPPING, Kept, Process
 from supervisor.core.supervision import STATE_TRIES, Supervision
 from supervisor.core.ties import arrived
 from supervisor.core.transfer import StateKey, Transfers
@@ -213,7 +213,7 @@ class Receiving:
             self.transfers.forget(StateKey(process.sworm, process.name, prepare.pid, prepare.taken_at))
         if process.alive:
             self.context.out.append(BounceGate(process.serial, ""))
-            process.enter("stopping")
+            process.enter(STOPPING)
             process.kept = None
             self.context.out.append(StopWorker(process.serial, "handoff given up"))
         else:

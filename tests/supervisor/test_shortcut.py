@@ -115,3 +115,15 @@ def test_nobody_is_dialled_whose_place_is_unknown() -> None:
     mesh.linked, shortcut._directory.url = False, ""  # type: ignore[attr-defined]
     assert not shortcut.send(PEER, MESSAGE)
     assert mesh.dials == []
+
+
+def test_nothing_is_remembered_of_peers_that_are_gone() -> None:
+    shortcut, loop, mesh, _ = made()
+    for number in range(100):
+        mesh.linked = True
+        shortcut.send(f"n2.{number}", MESSAGE)
+        mesh.linked = False
+        shortcut.send(f"n3.{number}", MESSAGE)
+        loop.now += AGAIN
+    assert len(mesh.dials) == 100
+    assert len(shortcut._dialled) + len(shortcut._unanswered) <= 4

@@ -205,3 +205,11 @@ def test_a_lease_holds_until_its_end() -> None:
     assert [lease.holds(at) for at in (NOW - 0.1, NOW)] == [True, False]
     lease.end()
     assert not lease.holds(NOW - 3600)
+
+
+def test_no_vote_is_remembered_of_incarnations_that_are_gone() -> None:
+    voter = three()
+    for number in range(2, 50):
+        voter.agree(*HOSTS[:2], f"n3.{number}")
+        voter.echo(NOW, HOSTS[1], f"n3.{number}")
+    assert voter.quorum._votes.keys() == {HOSTS[1], "n3.49"}
