@@ -19,6 +19,7 @@ import { Model, partsOf } from "./model.js";
 import { Moving } from "./moving.js";
 import { NodePanel } from "./node_panel.js";
 import { ProcessPanel } from "./process_panel.js";
+import { Observed } from "./replica_words.js";
 import { Tip } from "./tip.js";
 import { Toolbar } from "./toolbar.js";
 import { Twin } from "./twin.js";
@@ -36,6 +37,7 @@ const model = new Model();
 const losses = new Losses();
 const journal = new Journal();
 const filter = new Filter();
+const observed = new Observed();
 let replicas = null;
 let countsStale = false;
 let pictured = false; // a first snapshot has been shown
@@ -239,23 +241,12 @@ function showCounts() {
 async function askReplicas() {
   if (document.visibilityState !== "visible" || link.machine.state !== "live") return;
   try {
-    const answer = await request("GET", "/replicas?limit=1000");
-    replicas = agreeing(answer.items);
+    observed.take((await request("GET", "/replicas?limit=1000")).items);
+    const there = new Set(present(model).map((node) => node.name));
+    replicas = observed.agree([...new Set(observed.rows.map((row) => row.node))].filter((node) => !there.has(node)));
   } catch {
     replicas = null; // not known, so not said
   }
-}
-
-/** Whether all replicas of each sworm on the nodes that are there have one digest; null when nothing was observed. */
-function agreeing(rows) {
-  const there = new Set(present(model).map((node) => node.name));
-  const digests = new Map();
-  for (const row of rows.filter((row) => there.has(row.node))) {
-    if (row.behind > 0) return false;
-    if (!digests.has(row.sworm)) digests.set(row.sworm, new Set());
-    digests.get(row.sworm).add(row.digest);
-  }
-  return digests.size === 0 ? null : [...digests.values()].every((set) => set.size === 1);
 }
 
 // --- begin ---------------------------------------------------------------------------------------------------------------------

@@ -81,6 +81,51 @@ export function verdict(all, { before = [], gone = [] } = {}) {
     const text = found.slice(1).map((side) => `${listed(side.nodes)} ${side.nodes.length === 1 ? "is" : "are"} ${counted(lacks(side.row, found[0].row), "version", "versions")} behind ${listed(found[0].nodes)}`);
     return { level: 2, kind: "behind", text: text.join(", ") + stale };
   }
-  if (old.length) return { level: 2, kind: "old", text: `${listed(rows.map((row) => row.node))} agree${stale}` };
-  return { level: 0, kind: "agree", text: rows.length === 1 ? `Only ${rows[0].node} was observed` : `${listed(rows.map((row) => row.node))} agree` };
+  const told = rows.length === 1 ? `Only ${rows[0].node} was observed` : `${listed(rows.map((row) => row.node))} agree`;
+  return old.length ? { level: 2, kind: "old", text: told + stale } : { level: 0, kind: "agree", text: told };
+}
+
+/** The rows as they were observed before: of each node and sworm the newest snapshot that is not the newest of all. */
+export class Observed {
+  constructor() {
+    this.rows = [];
+    this.before = [];
+  }
+
+  /** What was read now; the same snapshot twice is one. */
+  take(rows) {
+    const known = new Map(this.rows.map((row) => [placeOf(row), row]));
+    const earlier = new Map(this.before.map((row) => [placeOf(row), row]));
+    for (const row of rows) {
+      const last = known.get(placeOf(row));
+      if (last !== undefined && last.id !== row.id) earlier.set(placeOf(row), last);
+    }
+    this.rows = rows;
+    this.before = [...earlier.values()];
+  }
+
+  /**
+   * Whether the replicas agree: false when one still lacks what another had in the snapshot before, true when none lacks anything, null
+   * while neither is known. `gone`: names of nodes that are dead or left.
+   */
+  agree(gone) {
+    const said = [...new Set(this.rows.map((row) => row.sworm))].map((sworm) => this.agreeOn(sworm, gone));
+    if (said.length === 0 || said.includes(false)) return said.length === 0 ? null : false;
+    return said.includes(null) ? null : true;
+  }
+
+  agreeOn(sworm, gone) {
+    const { rows, old } = current(this.rows.filter((row) => row.sworm === sworm), gone);
+    const there = rows.filter((row) => !gone.includes(row.node));
+    if (broken(there).length) return false;
+    const before = this.before.filter((row) => row.sworm === sworm);
+    const had = (row) => before.find((earlier) => earlier.node === row.node);
+    const lagging = there.flatMap((row) => there.filter((other) => lacks(row, other) > 0).map((other) => [row, had(other)]));
+    if (lagging.some(([row, then]) => then !== undefined && lacks(row, then) > 0)) return false;
+    return lagging.length || old.some((row) => !gone.includes(row.node)) ? null : true;
+  }
+}
+
+function placeOf({ node, sworm }) {
+  return `${node}\u0000${sworm}`;
 }

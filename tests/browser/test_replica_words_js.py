@@ -51,5 +51,35 @@ def test_a_node_that_is_gone_is_not_behind(run: Run) -> None:
     rows = [row("n1", {"n1.1": 5, "n2.1": 7}), row("n2", {"n1.1": 3, "n2.1": 7})]
     assert verdict(run, *rows)[0] == "behind"
     kind, text = verdict(run, *rows, gone=["n2"])
-    assert (kind, text) == ("old", "n1 agree; n2 was not observed since")
+    assert (kind, text) == ("old", "Only n1 was observed; n2 was not observed since")
     assert verdict(run, *rows, gone=["n1", "n2"])[0] == "behind"
+
+
+def agreed(run: Run, *readings: list[dict[str, Any]], gone: tuple[str, ...] = ()) -> bool | None:
+    """What the map says after these readings, each of snapshots of its own unless it is the very same list."""
+    numbered = [[{**one, "sworm": "rooms", "id": id(reading)} for one in reading] for reading in readings]
+    code = """(lib, [readings, gone]) => {
+      const observed = new lib.replica_words.Observed();
+      for (const rows of readings) observed.take(rows);
+      return observed.agree(gone);
+    }"""
+    found: bool | None = run(code, [numbered, gone])
+    return found
+
+
+def test_the_map_says_that_replicas_differ_once_a_second_snapshot_does(run: Run) -> None:
+    both, less = {"n1.1": 5, "n2.1": 7}, {"n1.1": 5, "n2.1": 4}
+    even, equal = [row("n1", less), row("n2", less)], [row("n1", both), row("n2", both)]
+    lags = [row("n1", less), row("n2", both)]
+    assert agreed(run) is None
+    assert agreed(run, equal) is True
+    assert agreed(run, even, lags) is None, "a change may be on its way"
+    assert agreed(run, lags, lags) is None, "one snapshot, read twice"
+    assert agreed(run, lags, list(lags)) is False
+    later = [row("n1", both), row("n2", {"n1.1": 5, "n2.1": 9})]
+    assert agreed(run, lags, later) is None, "it got what there was, and there is more"
+    assert agreed(run, lags, list(lags), equal) is True
+    assert agreed(run, lags, list(lags), gone=("n1",)) is True, "who is gone lacks nothing"
+    wrong = [row("n1", both, **{"n1.1": "aa"}), row("n2", both, **{"n1.1": "bb"})]
+    assert agreed(run, wrong) is False
+    assert agreed(run, [row("n1", both, 90), row("n2", both, 0)]) is None, "one was not observed for long"
