@@ -12,7 +12,7 @@ from typing import Any
 
 from registry.models import Node, Process
 from registry.problems import Problem, refused
-from supervisor import operations
+from supervisor import chosen, operations
 from supervisor.core.operation import Rules
 from supervisor.fitness import obstacle, takers
 from supervisor.models import Operation
@@ -21,8 +21,6 @@ from supervisor.operations import Move
 HANDOFF, MIGRATE = "handoff", "migrate"
 #: Moves that an operation has under way at once, unless it is told otherwise.
 WIDTH = 8
-#: Names that a refusal lists.
-LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -74,21 +72,16 @@ def plan_many(sworm: str, source: str | None, to: str | None, names: Sequence[st
 
     Problems: neither is given, a node or a name that does not exist, a node that takes nothing.
     """
-    if source is None and names is None:
-        raise refused("from", "name a node to leave, or the processes by `names`, or both")
-    if source is not None and not Node.objects.filter(name=source, forgotten=False).exists():
-        raise refused("from", f"no node is named {source!r}")
     if to is not None and (problem := _unfit(sworm, to)):
         raise refused("to", problem)
     if to is not None and to == source:
         raise refused("to", f"is {source}, where they run already")
-    if names is None:
-        found = list(Process.own().filter(sworm=sworm, node=source).order_by("name"))
+    if names is not None:
+        found = chosen.named(sworm, names, source)
+    elif source is not None:
+        found = chosen.on_node(sworm, source)
     else:
-        rows = Process.objects.filter(sworm=sworm).order_by("name")
-        found = list(rows.filter(name__in=[name for name in names if "\x00" not in name]))
-        _refuse_unknown(sworm, names, found)
-        _refuse_elsewhere(source, found)
+        raise refused("from", "name a node to leave, or the processes by `names`, or both")
     why = f"it is to leave {source}" if source is not None else "it was chosen"
     fit = takers(sworm)
     return [Plan(process, to, _obstacle(process, to, fit), why) for process in found]
@@ -100,20 +93,6 @@ def begin_many(
     """Move them; what cannot be moved fails when its turn comes, unless it can by then."""
     moves = [plan.move() for plan in plans]
     return operations.begin(MIGRATE, moves, rules, who, reason, params=params, sworm=sworm, node=node)
-
-
-def _refuse_unknown(sworm: str, names: Sequence[str], found: Iterable[Process]) -> None:
-    unknown = sorted({*names} - {process.name for process in found})
-    if unknown:
-        more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
-        listed = ", ".join(map(repr, unknown[:LISTED]))
-        raise refused("names", f"nothing is registered in {sworm} as {listed}{more}")
-
-
-def _refuse_elsewhere(source: str | None, found: Iterable[Process]) -> None:
-    for process in found:
-        if source is not None and process.node != source:
-            raise refused("names", f"{process.name!r} runs on {process.node}, not on {source}")
 
 
 def _obstacle(process: Process, to: str | None, fit: frozenset[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""A rolling restart: every process of a sworm begins anew, a few at a time.
+"""A rolling restart: every process of a sworm, or some of them, begin anew, a few at a time.
 
 Law: a process counts once a newer incarnation of it runs. State is not carried over: who needs that hands off. A
 further name restarts with its process and has no turn of its own.
@@ -6,6 +6,7 @@ further name restarts with its process and has no turn of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from registry.models import Process, Sworm
@@ -19,27 +20,26 @@ KIND = "restart"
 WIDTH = 1
 
 
-def moves(row: Sworm) -> list[dict[str, Any]]:
-    """What a restart would touch, as a dry run shows it: each stays where it is."""
+def moves(row: Sworm, processes: Iterable[Process], *, chosen: bool) -> list[Move]:
+    """What a restart touches: each stays where it is. `chosen`: somebody named them, it is not the whole sworm."""
+    what = "it was chosen; it begins anew" if chosen else f"every process of {row.name} begins anew"
+    why = f"{what}, with revision {row.revision} of its definition"
+    return [Move(row.name, process.name, process.node, process.node, why) for process in processes]
+
+
+def items(planned: Iterable[Move]) -> list[dict[str, Any]]:
+    """The same as a dry run shows it."""
     return [
-        {"sworm": row.name, "name": name, "from": node, "to": node, "problem": None, "why": _why(row)}
-        for name, node in _rows(row)
+        {"sworm": move.sworm, "name": move.name, "from": move.source, "to": move.to, "problem": None, "why": move.why}
+        for move in planned
     ]
 
 
-def begin(row: Sworm, width: int, per_minute: float, who: str, reason: str) -> Operation:
-    """Restart whatever runs; a problem when that is under way already."""
-    steps = [Move(row.name, name, node, node, _why(row)) for name, node in _rows(row)]
+def begin(
+    row: Sworm, planned: Sequence[Move], width: int, per_minute: float, who: str, reason: str, *, chosen: bool
+) -> Operation:
+    """Restart them; a problem when a restart of the sworm is under way already."""
     rules = Rules(RESTART, width, per_minute)
-    params = {"max_at_once": width, "max_per_minute": per_minute or None}
+    params = {"max_at_once": width, "max_per_minute": per_minute or None, "named": len(planned) if chosen else None}
     only = f"{row.name} is being restarted already"
-    return operations.begin(KIND, steps, rules, who, reason, params=params, only=only, sworm=row.name)
-
-
-def _rows(row: Sworm) -> list[tuple[str, str]]:
-    own = Process.own().filter(sworm=row.name)
-    return list(own.order_by("name").values_list("name", "node"))
-
-
-def _why(row: Sworm) -> str:
-    return f"every process of {row.name} begins anew, with revision {row.revision} of its definition"
+    return operations.begin(KIND, planned, rules, who, reason, params=params, only=only, sworm=row.name)

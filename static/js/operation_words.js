@@ -83,13 +83,20 @@ export function again({ kind, target, asked = {} }, names) {
     case "rebalance":
       return { path: `/sworms/${sworm}/rebalance`, body: { ...pace, dwell_s: asked.dwell_s }, words: ["rebalance", sworm, ...paceWords, "--dwell-s", String(asked.dwell_s)] };
     case "restart":
-      return { path: `/sworms/${sworm}/restart`, body: { ...pace, max_at_once: asked.max_at_once }, words: ["restart", sworm, ...paceWords, "--max-at-once", String(asked.max_at_once)] };
+      if (asked.named && (names.length !== asked.named || names.length > MOST_NAMES)) return null;
+      return restarting(sworm, asked, asked.named ? names : [], { pace, paceWords });
     case "migrate":
       if (!asked.from && (names.length === 0 || names.length > MOST_NAMES)) return null;
       return migration(sworm, asked, names, { pace, paceWords, to });
     default:
       return null;
   }
+}
+
+function restarting(sworm, asked, names, { pace, paceWords }) {
+  const body = { ...(names.length > 0 ? { names } : {}), ...pace, max_at_once: asked.max_at_once };
+  if (names.length === 1) return { path: `/sworms/${sworm}/processes/${encodeURIComponent(names[0])}/restart`, body: {}, words: ["restart", sworm, names[0]] };
+  return { path: `/sworms/${sworm}/restart`, body, words: ["restart", sworm, ...names, ...paceWords, "--max-at-once", String(asked.max_at_once)] };
 }
 
 function migration(sworm, asked, names, { pace, paceWords, to }) {

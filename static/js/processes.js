@@ -160,34 +160,17 @@ async function move() {
 }
 
 async function restart() {
-  const all = [...marks.names];
-  if (!(await confirmed(`Restart ${counted(all.length, "process", "processes")}`, "Each begins anew, without its state.", { harmful: true }))) return;
-  for (const key of all) {
-    const [sworm, name] = [key.slice(0, key.indexOf("/")), key.slice(key.indexOf("/") + 1)];
-    const path = `/sworms/${sworm}/processes/${encodeURIComponent(name)}`;
-    let before = null;
-    let now = null;
-    start({
-      title: `Restart ${key}`,
-      ask: async () => {
-        before = (await request("GET", path)).pid;
-        await request("POST", `${path}/restart`, {});
-        await settled(path, before, (found) => (now = found));
-      },
-      seen: () => now !== null,
-      sight: () => `runs as ${now.pid}`,
-    });
+  const all = counted(marks.size, "process", "processes");
+  if (!(await confirmed(`Restart ${all}`, `${counted(marks.size, "process begins", "processes begin")} anew, one after the other, without state.`, { harmful: true }))) return;
+  for (const [sworm, names] of marks.bySworm()) {
+    const parts = {
+      title: `Restart ${counted(names.length, "process", "processes")} of ${sworm}`,
+      ask: () => request("POST", `/sworms/${sworm}/restart`, { names }),
+      seen: () => ended(parts.self),
+      sight: () => `${counted(names.length, "process has", "processes have")} begun anew`,
+    };
+    start(parts);
   }
-}
-
-/** Look until something else than `before` runs; gives up after a while, and the row shows what there is. */
-async function settled(path, before, found, tries = 20) {
-  for (let i = 0; i < tries; i += 1) {
-    const item = await request("GET", path);
-    if (item.pid !== before && item.state === "running") return found(item);
-    await new Promise((done) => window.setTimeout(done, 500));
-  }
-  return undefined;
 }
 
 marks.changed();

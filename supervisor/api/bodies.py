@@ -157,8 +157,9 @@ class Rebalance(Mutation, kw_only=True):
 
 
 class RollingRestart(Mutation, kw_only=True):
-    """How fast the processes of a sworm shall begin anew."""
+    """Which processes of a sworm shall begin anew (null: all), and how fast."""
 
+    names: Annotated[list[Name], Meta(max_length=MAX_ITEMS)] | None = None
     max_per_minute: PerMinute | None = None
     max_at_once: AtOnce = 1
     dry_run: bool = False

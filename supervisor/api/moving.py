@@ -15,7 +15,7 @@ from registry.api.bodies import read
 from registry.api.endpoint import Endpoint, json
 from registry.api.schema import documented
 from registry.scopes import PROCESS_HANDOFF, PROCESS_WRITE
-from supervisor import definitions, moving, operations, rebalancing, restarting
+from supervisor import chosen, definitions, moving, operations, rebalancing, restarting
 from supervisor.api import bodies
 from supervisor.core.operation import Rules
 from supervisor.core.rebalance import Limits
@@ -88,12 +88,15 @@ class RestartSworm(Moving):
         problems=["in_progress", *ASKING],
     )
     def post(self, request: Request, sworm: str) -> HttpResponse:
-        """Restart every process of a sworm, a few at a time; state is not carried over."""
+        """Restart every process of a sworm, or those named, a few at a time; state is not carried over."""
         row = definitions.get(sworm)
-        body = read(request, bodies.RollingRestart, optional=True)
+        body = read(request, bodies.RollingRestart, limit=bodies.MAX_BATCH_BODY, optional=True)
+        named = body.names is not None
+        found = chosen.all_of(sworm) if body.names is None else chosen.own(sworm, body.names)
+        planned = restarting.moves(row, found, chosen=named)
         if body.dry_run:
-            return json({"moves": restarting.moves(row)})
-        operation = restarting.begin(
-            row, body.max_at_once, body.max_per_minute or 0.0, self.principal.actor, self.reason(body)
-        )
+            return json({"moves": restarting.items(planned)})
+        who, reason = self.principal.actor, self.reason(body)
+        pace = (body.max_at_once, body.max_per_minute or 0.0)
+        operation = restarting.begin(row, planned, *pace, who, reason, chosen=named)
         return self._begun(operation, max_at_once=body.max_at_once, processes=operation.total)

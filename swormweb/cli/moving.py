@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from swormweb.cli.common import Options, Verbs, WrongUsage, argument, process_path, show, show_list
+from swormweb.cli.common import Options, Verbs, WrongUsage, argument, show, show_list
 from swormweb.cli.progress import Progress
 from swormweb.cli.rest import Refused, Rest, segment
 from swormweb.cli.tables import table
@@ -47,14 +47,16 @@ def rebalance(rest: Rest, options: Options) -> None:
 
 
 def restart(rest: Rest, options: Options) -> None:
-    """Restart one process, or every process of a sworm a few at a time."""
-    if options.name is None:
-        _ask(rest, options, f"/sworms/{segment(options.sworm)}/restart", _pace(options))
+    """Restart one process, or several, or every process of a sworm, a few at a time."""
+    sworm = f"/sworms/{segment(options.sworm)}"
+    if len(options.names) != 1:
+        _ask(rest, options, f"{sworm}/restart", _given({"names": options.names or None, **_pace(options)}))
         return
+    (name,) = options.names
     if options.dry_run or options.max_per_minute is not None or options.max_at_once is not None:
         raise WrongUsage("one process restarts at once: no --dry-run, --max-per-minute or --max-at-once with a name")
-    rest.ask("POST", f"{process_path(options)}/restart", _reason(options))
-    show(options, None, f"{options.sworm}/{options.name} is restarted")
+    rest.ask("POST", f"{sworm}/processes/{segment(name)}/restart", _reason(options))
+    show(options, None, f"{options.sworm}/{name} is restarted")
 
 
 def drain(rest: Rest, options: Options) -> None:
@@ -186,7 +188,7 @@ VERBS: Verbs = {
             *_LONG,
         ),
     ),
-    "restart": (restart, (_SWORM, argument("name", nargs="?"), _PER_MINUTE, _AT_ONCE, *_LONG)),
+    "restart": (restart, (_SWORM, argument("names", nargs="*", metavar="name"), _PER_MINUTE, _AT_ONCE, *_LONG)),
     "drain": (drain, (argument("node"), argument("--deadline-s", type=float, default=30), *_LONG)),
     "operations": (
         operations,

@@ -67,6 +67,8 @@ def test_where_it_stands_is_one_sentence(run: Run, more: dict[str, Any], words: 
             "rebalance rooms --max-per-minute 9 --dwell-s 5",
         ),
         ("restart", "rooms", {"max_at_once": 2}, [], "restart rooms --max-at-once 2"),
+        ("restart", "rooms", {"max_at_once": 2, "named": 2}, ["a", "b"], "restart rooms a b --max-at-once 2"),
+        ("restart", "rooms", {"max_at_once": 1, "named": 1}, ["a"], "restart rooms a"),
     ],
 )
 def test_the_same_can_be_asked_for_by_a_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -101,6 +102,24 @@ def test_marks_stay_over_pages_filters_and_reloads(visit: Visit, stage: Stage) -
     dialog.get_by_role("button", name="Keep as it is").click()
     marks.get_by_role("button", name="Unmark all").click()
     expect(marks).to_be_hidden()
+
+
+def test_the_marked_are_restarted_by_one_request_for_each_sworm(visit: Visit, stage: Stage) -> None:
+    stage.fill({"n1": ["a", "b/c"], "n2": ["d"]})
+    stage.define("counters")
+    page = visit("/processes")
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if request.method == "POST" else None)
+    for name in ("a", "b/c"):
+        page.get_by_label(f"Mark counters/{name}").check()
+    page.locator(".marks").get_by_role("button", name="Restart").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("2 processes begin anew, one after the other, without state")
+    dialog.get_by_role("button", name="Restart 2 processes").click()
+    log = page.locator(".actions-log")
+    expect(log).to_contain_text("operation ")
+    expect(log).to_contain_text("Restart 2 processes of counters")
+    assert asked == [{"names": ["a", "b/c"]}]
 
 
 def test_a_viewer_may_not_mark(visit: Visit, stage: Stage) -> None:

@@ -221,6 +221,20 @@ def test_a_rolling_restart_goes_one_by_one(ask: Asking, rows: list[str], agent: 
     assert all(one["at"] <= other["at"] for one, other in pairwise(steps))
 
 
+def test_some_are_restarted_by_one_operation(ask: Asking, rows: list[str], agent: Agent, driver: Driver) -> None:
+    add_alias()
+    shown = ask.post(RESTART, {"names": ["r4", "r1"], "dry_run": True}).body["moves"]
+    assert [(move["name"], move["from"], move["to"]) for move in shown] == [("r1", "n1", "n1"), ("r4", "n1", "n1")]
+    answer = ask.post(RESTART, {"names": ["r4", "r1"], "max_at_once": 2})
+    assert (answer.status, answer.body["asked"]["named"]) == (202, 2)
+    assert driver.ended(answer.body["id"])["state"] == "succeeded"
+    assert sorted(command["name"] for command in agent.seen) == ["r1", "r4"]
+    for names, why in ([["r1", "nobody"], "'nobody'"], [["alias"], "a further name"], [[""], "length"]):
+        refused = ask.post(RESTART, {"names": names})
+        assert (refused.status, refused.fields[0].startswith("names")) == (422, True)
+        assert why in refused.body["detail"]
+
+
 # ------------------------------------------------------------------------------------------------------------ rebalance
 
 REBALANCE = "/sworms/rooms/rebalance"

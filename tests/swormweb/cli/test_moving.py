@@ -79,7 +79,7 @@ def test_a_rebalance_shows_its_plan_with_reasons(server: Scripted, capsys: pytes
     assert server.asked[0][1] == {"dwell_s": 5.0, "dry_run": True}
 
 
-def test_a_sworm_restarts_as_an_operation_and_a_process_at_once(
+def test_a_sworm_or_some_restart_as_an_operation_and_a_process_at_once(
     server: Scripted, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.on("POST /api/v1/sworms/rooms/restart", (202, operation("pending", 0)))
@@ -87,6 +87,9 @@ def test_a_sworm_restarts_as_an_operation_and_a_process_at_once(
     server.on("POST /api/v1/sworms/rooms/processes/a/restart", (202, {"accepted": True}))
     assert main(["restart", "rooms", "a"]) == 0
     assert capsys.readouterr().out == "drain n2: operation op1\nrooms/a is restarted\n"
+    server.on("POST /api/v1/sworms/rooms/restart", (202, operation("pending", 0)))
+    assert main(["restart", "rooms", "a", "b/c", "--max-at-once", "2", "--no-wait"]) == 0
+    assert [body for _, body in server.asked] == [{"dry_run": False}, {}, {"dry_run": False, "names": ["a", "b/c"], "max_at_once": 2}]
 
 
 def test_operations_are_listed_shown_and_cancelled(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
