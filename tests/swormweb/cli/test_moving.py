@@ -89,7 +89,8 @@ def test_a_sworm_or_some_restart_as_an_operation_and_a_process_at_once(
     assert capsys.readouterr().out == "drain n2: operation op1\nrooms/a is restarted\n"
     server.on("POST /api/v1/sworms/rooms/restart", (202, operation("pending", 0)))
     assert main(["restart", "rooms", "a", "b/c", "--max-at-once", "2", "--no-wait"]) == 0
-    assert [body for _, body in server.asked] == [{"dry_run": False}, {}, {"dry_run": False, "names": ["a", "b/c"], "max_at_once": 2}]
+    several = {"names": ["a", "b/c"], "max_at_once": 2}
+    assert [body for _, body in server.asked] == [{"dry_run": False}, {}, {"dry_run": False, **several}]
 
 
 def test_operations_are_listed_shown_and_cancelled(server: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
