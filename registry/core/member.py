@@ -227,6 +227,11 @@ class Member:
         return found
 
     @property
+    def directory_moves(self) -> int:
+        """Another number whenever something of the directory is not what it was."""
+        return self.replicas[DIRECTORY].moves
+
+    @property
     def record(self) -> NodeRecord:
         """What this member says of itself."""
         record = record_of(self.directory, self.origin)

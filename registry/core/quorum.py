@@ -14,12 +14,12 @@ new one is added beside those in force, and replaces them once everybody in the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from registry.core.directory import AGREEING, FORGOTTEN, LEFT, VIEW
 from registry.core.ids import Origin, incarnation_of, node_of
-from registry.core.membership import Directory, Timing, View, record_of
+from registry.core.membership import EMPTY_VIEW, Directory, Timing, View, record_of
 
 #: Leases are waited out for this much longer than they last: one clock may run at nine tenths of real time and another
 #: at eleven (`registry.steady`), which makes 22 %.
@@ -73,8 +73,27 @@ class Voter(Protocol):
         """The copies of the directory."""
         ...
 
+    @property
+    def directory_moves(self) -> int:
+        """Another number whenever something of the directory, or `left`, is not what it was."""
+        ...
+
     def write_rosters(self, rosters: tuple[Roster, ...]) -> None:
         """Report these rosters beside the view."""
+
+
+class _Seen:
+    """What follows from the directory, the view and the own rosters: worked out once for as long as they stay."""
+
+    __slots__ = ("all", "forgotten", "majority", "moves", "out", "own", "seats", "view")
+
+    def __init__(self, moves: int, view: View, own: tuple[Roster, ...]) -> None:
+        self.moves, self.view, self.own = moves, view, own
+        self.all: frozenset[Roster] | None = None
+        self.forgotten: dict[str, int] | None = None  #: node -> the incarnation up to which somebody gave it up
+        self.majority: bool | None = None
+        self.out: dict[Origin, bool] = {}
+        self.seats: dict[Roster, list[Origin]] = {}
 
 
 class Quorum:
@@ -91,46 +110,78 @@ class Quorum:
         self._cleared: frozenset[Origin] = frozenset()  #: missing hosts whose leases were waited out
         self._clearing: frozenset[Origin] = frozenset()
         self._clear_at = FOREVER
+        self._last = _Seen(-1, EMPTY_VIEW, ())
 
     # ------------------------------------------------------------------------------------------------------- reading
 
-    def all_rosters(self) -> set[Roster]:
+    @property
+    def _seen(self) -> _Seen:
+        last, voter = self._last, self.voter
+        moves, view, own = voter.directory_moves, voter.view, self.rosters
+        if last.moves != moves or last.view is not view or last.own is not own:
+            last = self._last = _Seen(moves, view, own)
+        return last
+
+    def all_rosters(self) -> frozenset[Roster]:
         """Every roster that somebody in the view reports; the own ones first of all."""
+        seen = self._seen
+        if seen.all is None:
+            seen.all = self._reported_rosters()
+        return seen.all
+
+    def _reported_rosters(self) -> frozenset[Roster]:
         found = set(self.rosters)
         for origin in self.voter.view.agreeing:
             copy = self.voter.directory.get(origin)
             report = copy.entries.get(VIEW) if copy else None
             if report is not None:
                 found.update(Roster(*roster) for roster in report.rosters)
-        return found
+        return frozenset(found)
 
-    def has_majority(self, rosters: Iterable[Roster] | None = None) -> bool:
+    def has_majority(self) -> bool:
         """Whether the view holds a majority of every roster in force."""
+        seen = self._seen
+        if seen.majority is None:
+            seen.majority = self._holds_majority()
+        return seen.majority
+
+    def _holds_majority(self) -> bool:
         view = self.voter.view.agreeing
         return (
             self.voter.origin in view
             and 2 * len(view) > self.least
-            and all(
-                2 * len(view & set(seats)) > len(seats)
-                for seats in (self.seats(roster) for roster in (self.all_rosters() if rosters is None else rosters))
-            )
+            and all(2 * len(view.intersection(seats)) > len(seats) for seats in map(self.seats, self.all_rosters()))
         )
 
     def seats(self, roster: Roster) -> list[Origin]:
-        """The hosts of a roster that did not leave and were not forgotten."""
-        return [origin for origin in roster.hosts if not self.is_out(origin)]
+        """The hosts of a roster that did not leave and were not forgotten. Not to be changed."""
+        known = self._seen.seats
+        if roster not in known:
+            known[roster] = [origin for origin in roster.hosts if not self.is_out(origin)]
+        return known[roster]
 
     def is_out(self, origin: Origin) -> bool:
         """Whether a host left by itself, or an operator said that it is gone for good."""
+        out = self._seen.out
+        if origin not in out:
+            out[origin] = self._has_gone(origin)
+        return out[origin]
+
+    def _has_gone(self, origin: Origin) -> bool:
         record, node = record_of(self.voter.directory, origin), node_of(origin)
         if record is not None and record.status == LEFT:
             return True
-        if incarnation_of(origin) <= self.voter.left.get(node, 0):
-            return True
-        return any(
-            int(copy.entries.get((FORGOTTEN, node), 0)) >= incarnation_of(origin)
-            for copy in self.voter.directory.values()
-        )
+        return incarnation_of(origin) <= max(self.voter.left.get(node, 0), self._forgotten().get(node, 0))
+
+    def _forgotten(self) -> dict[str, int]:
+        seen = self._seen
+        if seen.forgotten is None:
+            seen.forgotten = {}
+            for copy in self.voter.directory.values():
+                for key, number in copy.entries.items():
+                    if key[0] == FORGOTTEN:
+                        seen.forgotten[key[1]] = max(seen.forgotten.get(key[1], 0), int(number))
+        return seen.forgotten
 
     def may_answer(self, now: float) -> bool:
         """Whether this member holds a lease."""
@@ -166,7 +217,7 @@ class Quorum:
     def _agree(self) -> None:
         """Put the view's roster beside those in force; in their place once everybody has it."""
         known = self.all_rosters()
-        if not self.has_majority(known):
+        if not self.has_majority():
             return
         view = self.voter.view.agreeing
         newest = max(known, default=Roster(0, ()))
@@ -223,7 +274,7 @@ class Quorum:
         if not self.voter.ready:
             return
         rosters = self.all_rosters()
-        if not rosters or not self.has_majority(rosters):
+        if not rosters or not self.has_majority():
             return
         at = [self._majority_at(self.seats(roster), now) for roster in rosters]
         at.append(self._majority_at(self.voter.view.agreeing, now, self.least // 2 + 1))

@@ -35,7 +35,7 @@ class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
     __slots__ = (
-        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "orphaned",
+        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "moves", "orphaned",
         "processes", "retired", "staged", "sworm", "touched",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class Replica:
         #: Shared likewise: origin -> how many processes it lists, of all sworms; further names do not count.
         self.processes = {} if processes is None else processes
         self.copies: dict[Origin, VersionedMap] = {}
+        self.moves = 0  #: grows whenever a copy moves or goes
         self.index: dict[str, Located] = {}
         self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
         self.dead: set[Origin] = set()
@@ -179,6 +180,7 @@ class Replica:
     # --------------------------------------------------------------------------------------------------------- index
 
     def _reindex(self, origin: Origin, changed: Changed) -> None:
+        self.moves += 1
         copy = self.copies.get(origin)
         entries = copy.entries if copy else {}
         for key, before in changed.items():

@@ -5,7 +5,9 @@ Named invariant: quorum-one-answers (the simulator carries the whole of it; here
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,10 +34,16 @@ class Voter:
     view: View = field(default_factory=lambda: View(b"", frozenset(), ()))
     ready: bool = False
     left: dict[str, int] = field(default_factory=dict)
+    looks: Iterator[int] = field(default_factory=count)
     quorum: Quorum = field(init=False)
 
     def __post_init__(self) -> None:
         self.quorum = Quorum(self)
+
+    @property
+    def directory_moves(self) -> int:
+        """Another one each time: its copies are written by hand."""
+        return next(self.looks)
 
     def write_rosters(self, rosters: tuple[Roster, ...]) -> None:
         entries = self.directory[self.origin].entries
