@@ -8,6 +8,7 @@ twice; an incarnation is a count of milliseconds since 1970 or one more than the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 Origin = str
 Pid = str
@@ -35,6 +36,7 @@ def node_of(origin: Origin) -> str:
     return origin.partition(".")[0]
 
 
+@lru_cache(maxsize=4096)
 def incarnation_of(origin: Origin) -> int:
     """The incarnation's number: what stands after the node's name."""
     return int(origin.partition(".")[2])

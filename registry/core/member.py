@@ -134,6 +134,8 @@ class Member:
         self._nodes_changed = True
         self._touched: dict[str, set[str]] = {}
         self._stale = True  #: the directory or a link changed: judge again
+        self._calm_at = -1  #: the moves of the directory at which a judgement left nothing that time alone changes
+        self._beaten = False  #: a beat has passed, and what was judged stands
         self.out: list[MemberEffect] = self.repair.out
         status = OBSERVING if config.observing else JOINING
         self._write_record(
@@ -187,6 +189,8 @@ class Member:
             self._nodes_changed = True
             self.judged += 1
             self._judge(now)
+        self._nodes_changed = self._nodes_changed or self._beaten  # when each was heard last
+        self._beaten = False
         if not self.ready:
             self._check_ready()
         self.quorum.settle(now)
@@ -203,7 +207,8 @@ class Member:
     @property
     def unsettled(self) -> bool:
         """Whether `settle` has something to do."""
-        return self._stale or self.repair.directory_moved or not self.ready or not self.absence.is_over
+        moved = self._stale or self._beaten or self.repair.directory_moved
+        return moved or not self.ready or not self.absence.is_over
 
     def wakes_by(self, now: float) -> bool:
         """Whether a wish is out that wakes this member at the end of this turn already."""
@@ -375,7 +380,8 @@ class Member:
             self._next_beat = now + min(self.timing.heartbeat, self.sync_interval)
             self.repair.beat(now)
             self.repair.compare_digests()
-            self._stale = True
+            self._beaten = self._stands(now)
+            self._stale = self._stale or not self._beaten
         self.repair.flush()
 
     def _was_away(self, now: float) -> None:
@@ -414,6 +420,17 @@ class Member:
         self._become_member(now)
         self._adopt_view(view_of(directory, there - dead))
         self._end_incarnations(over, now)
+        self._calm_at = self.directory_moves if self._is_calm(there - {self.origin}, now) else -1
+
+    def _is_calm(self, others: set[Origin], now: float) -> bool:
+        """Whether all are members, linked and heard, so that until something is said only silence changes anything."""
+        settled = others == self._reached and not self.dead and not self._outside and self.record.status != JOINING
+        return settled and others <= self.repair.peers.keys() and all(self._hears_itself(o, now) for o in others)
+
+    def _stands(self, now: float) -> bool:
+        """Whether another judgement would find what the last one found: all are linked and heard, nothing was said."""
+        calm, timeout = self._calm_at == self.directory_moves, self.timing.timeout
+        return calm and all(now - peer.heard < timeout for peer in self.repair.peers.values())
 
     def _hears(self, origin: Origin, now: float) -> bool:
         peer = self.repair.peers.get(origin)

@@ -91,11 +91,12 @@ def record_of(directory: Directory, origin: Origin) -> NodeRecord | None:
 def superseded(directory: Directory, me: Origin) -> set[Origin]:
     """Incarnations of which a higher one of the same node has spoken, or is over here."""
     newest: dict[str, int] = {}
-    spoken = [origin for origin in directory if record_of(directory, origin) is not None]
-    for origin in spoken:
-        newest[node_of(origin)] = max(newest.get(node_of(origin), 0), incarnation_of(origin))
-    for node in {node_of(origin) for origin in directory}:
-        newest[node] = max(newest.get(node, 0), highest_ended(directory, me, node))
+    for origin, copy in directory.items():
+        node = node_of(origin)
+        if node not in newest:
+            newest[node] = highest_ended(directory, me, node)
+        if NODE in copy.entries:
+            newest[node] = max(newest[node], incarnation_of(origin))
     return {origin for origin in directory if incarnation_of(origin) < newest[node_of(origin)]}
 
 

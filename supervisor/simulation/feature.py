@@ -72,7 +72,10 @@ class Feature:
         return []
 
     def stepped(self, host: Host, effects: list[Effect]) -> None:
-        """Look at what a step did; raises `Violation`. Called after each step of each host only if overridden."""
+        """Look at the effects of a step; raises `Violation`. Called only if overridden, and not without effects."""
+
+    def looked(self, host: Host) -> None:
+        """Look at a host after a step of its own, or before it goes on after a pause. Called only if overridden."""
 
     def mend(self) -> None:
         """The faults have ended: do what operators do then. Time may pass."""

@@ -70,8 +70,11 @@ class Run:
         world.timing = settings.timing
         world.faults.loss, world.faults.repeat = settings.loss, settings.repeat
         world.faults.most_delay = settings.most_delay
-        world.watchers += [Safety(world, settings.gentle), self._excuses]
+        self.safety = Safety(world, settings.gentle)
+        world.watchers += [self.safety, self._excuses]
         world.watchers += [f.stepped for f in self.features if type(f).stepped is not Feature.stepped]
+        world.lookers += [self.safety.look]
+        world.lookers += [f.looked for f in self.features if type(f).looked is not Feature.looked]
 
     def _add(self, feature: Feature) -> None:
         """Its settings, and its actions as often as the seed weighs it."""
@@ -145,6 +148,7 @@ class Run:
     def judge(self) -> None:
         """Raise `Violation` unless everything has come to rest as it must."""
         world = self.world
+        self.safety.check_copies()
         agreement.check_agreement(world)
         agreement.check_processes(world)
         agreement.check_replies(world)

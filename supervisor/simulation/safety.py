@@ -6,6 +6,7 @@ is kept in a form that makes the next comparison cheap.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from registry.core.directory import VIEW
 from registry.core.events import Report
 from registry.core.ids import Origin
 from registry.core.names import MOVED
+from registry.core.replica import Replica
 from supervisor.core.events import Drained, Effect, OpenGate, Reply, StartWorker, StopWorker
 from supervisor.core.gate import OPEN
 from supervisor.core.process import Process
@@ -32,8 +34,9 @@ class Safety:
         self.gentle = gentle
         self.epochs: dict[tuple[str, str, int], str] = {}
         self.opened: dict[tuple[Origin, Slot], int] = {}  #: the highest epoch that opened there
-        self.history: dict[tuple[str, Origin], dict[int, bytes]] = {}
-        self.checked: dict[tuple[Origin, str, Origin], int] = {}
+        self.history: dict[tuple[str, Origin], dict[int, bytes]] = defaultdict(lambda: {0: bytes(16)})
+        self.checked: dict[tuple[Origin, str], dict[Origin, int]] = defaultdict(dict)
+        self.looked: dict[Origin, dict[str, int]] = defaultdict(dict)  #: at which of its moves a replica was looked at
         self.moved_on: dict[str, str] = {}  #: pid -> the pid that opened in its place
         self.grants: dict[str, str] = {}  #: pid -> the pid that was first started by the same grant of its name
         self.latest: dict[tuple[Origin, Slot], str] = {}  #: the pid that was started there last
@@ -49,12 +52,11 @@ class Safety:
         }
 
     def __call__(self, host: Host, effects: list[Effect]) -> None:
-        """Check one step of one host."""
+        """Check what one step of one host led to."""
         for effect in effects:
             oracle = self._oracles.get(type(effect))
             if oracle is not None:
                 oracle(host, effect)
-        self._copies(host)
 
     # -------------------------------------------------------------------------------------------------------- starts
 
@@ -196,23 +198,33 @@ class Safety:
 
     # --------------------------------------------------------------------------------------------------------- copies
 
-    def _copies(self, host: Host) -> None:
-        checked, me = self.checked, host.origin
+    def look(self, host: Host) -> None:
+        """Check the copies of those replicas of a host that moved since it was last looked at."""
+        looked = self.looked[host.origin]
         for sworm, replica in host.node.replicas.items():
-            for origin, copy in replica.copies.items():
-                seen = (me, sworm, origin)
-                if checked.get(seen) == copy.version:
-                    continue
-                checked[seen] = copy.version
-                past = self.history.setdefault((sworm, origin), {0: bytes(16)})
-                digest = copy.digest()
-                if origin == me:
-                    past[copy.version] = digest
-                    self._accepts_is_registered(host, sworm)
-                elif past.get(copy.version) != digest:
-                    raise broken(
-                        "copy-is-map", f"{me} holds {origin} of {sworm!r} at {copy.version} otherwise than it was"
-                    )
+            if looked.get(sworm) != replica.moves:
+                looked[sworm] = replica.moves
+                self._copies(host, sworm, replica)
+
+    def check_copies(self) -> None:
+        """Check all copies of all hosts, also of replicas that say that they did not move."""
+        for host in self.world.live():
+            for sworm, replica in host.node.replicas.items():
+                self._copies(host, sworm, replica, whole=True)
+
+    def _copies(self, host: Host, sworm: str, replica: Replica, whole: bool = False) -> None:
+        checked, me = self.checked[host.origin, sworm], host.origin
+        for origin, copy in replica.copies.items():
+            if checked.get(origin) == copy.version and not whole:
+                continue
+            checked[origin] = copy.version
+            past = self.history[sworm, origin]
+            digest = copy.digest()
+            if origin == me:
+                past[copy.version] = digest
+                self._accepts_is_registered(host, sworm)
+            elif past.get(copy.version) != digest:
+                raise broken("copy-is-map", f"{me} holds {origin} of {sworm!r} at {copy.version} otherwise than it was")
 
     def _accepts_is_registered(self, host: Host, sworm: str) -> None:
         entries = host.node.replicas[sworm].copy(host.origin).entries

@@ -101,7 +101,8 @@ class World:
         self.asked_at: dict[str, Origin] = {}
         self.expected: dict[str, Callable[[Reply], None]] = {}  #: request -> who wants to hear of its first answer
         self.reports: list[tuple[float, Report]] = []
-        self.watchers: list[Callable[[Host, list[Effect]], None]] = []
+        self.watchers: list[Callable[[Host, list[Effect]], None]] = []  #: of steps that had effects
+        self.lookers: list[Callable[[Host], None]] = []  #: of every step
         self.member_options: dict[str, Any] = {}  #: of `MemberConfig`
         self.options: dict[str, Any] = {}  #: of `NodeConfig`
         self.strategy: Callable[[Choose], Chosen] = lambda question: Chosen(question.request, (), "there is none")
@@ -208,8 +209,8 @@ class World:
         if not host.paused:
             return
         host.paused = False
-        for watcher in self.watchers:
-            watcher(host, [])  # its gates are asked before its timers
+        for look in self.lookers:
+            look(host)  # its gates are asked before its timers
         self.step(host, Ticked())
         backlog, host.backlog = host.backlog, []
         for action in backlog:
@@ -290,10 +291,13 @@ class World:
             return
         self.steps += 1
         effects = host.node.step(event, host.clock())  # type: ignore[arg-type]
-        for effect in effects:
-            self.carry_out(host, effect)
-        for watcher in self.watchers:
-            watcher(host, effects)
+        if effects:
+            for effect in effects:
+                self.carry_out(host, effect)
+            for watcher in self.watchers:
+                watcher(host, effects)
+        for look in self.lookers:
+            look(host)
 
     def carry_out(self, host: Host, effect: Effect) -> None:
         """One effect, as an agent would."""

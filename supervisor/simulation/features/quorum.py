@@ -1,15 +1,17 @@
 """A sworm under a quorum: splits and pauses longer than its leases, clocks that run as far apart as they may.
 
-Law: every message that passes a gate is noted with its epoch, and after each step all gates of hosts that the operating
-system lets run are looked at: of a name at most one lets messages through, and never one of a lower epoch than before.
+Law: every message that passes a gate is noted with its epoch, and after each step the gates of its host are looked at:
+of a name at most one lets messages through, among hosts that the operating system lets run, and never one of a lower
+epoch than before.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from supervisor.core.events import Effect, ForgetAsked
+from supervisor.core.events import ForgetAsked
 from supervisor.core.gate import OPEN
 from supervisor.core.strategies import UNIFORM_QUORUM
 from supervisor.simulation.feature import Action, Feature, Settings
@@ -17,6 +19,7 @@ from supervisor.simulation.oracles import broken
 
 if TYPE_CHECKING:
     from supervisor.simulation.run import Run
+    from supervisor.simulation.workers import Worker
     from supervisor.simulation.world import Host
 
 #: Seconds after which every drain has ended, and after which a node that started is a member.
@@ -33,7 +36,9 @@ class Quorum(Feature):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.is_on = self.is_split = False
-        self.answered: dict[tuple[str, str], int] = {}  #: the highest epoch that let a message through
+        self.answered: Counter[tuple[str, str]] = Counter()  #: the highest epoch that let a message through
+        #: Workers whose gates were seen open, by name and pid.
+        self.opened: dict[tuple[str, str], dict[str, tuple[Host, Worker]]] = defaultdict(dict)
 
     def draw(self, chance: random.Random, settings: Settings) -> None:
         """Whether it takes part."""
@@ -117,24 +122,31 @@ class Quorum(Feature):
                 world.step(host, ForgetAsked(name))
         world.run(JOINED)
 
-    def stepped(self, host: Host, effects: list[Effect]) -> None:
-        """At most one gate of a name is open, in the order of epochs."""
-        if not self.is_on:
+    def looked(self, host: Host) -> None:
+        """At most one gate of a name is open, in the order of epochs.
+
+        A gate opens, and a lease grows, by a step of its own host only; whatever else happens can but shut it.
+        """
+        if not self.is_on or host.paused:  # nothing passes a gate of a process that the operating system has stopped
             return
-        seen: dict[tuple[str, str], str] = {}
-        for other in self.run.world.live():
-            if other.paused:
-                continue  # nothing passes a gate of a process that the operating system has stopped
-            for worker in other.workers.running():
-                effect = worker.effect
-                slot = (effect.sworm, effect.name)
-                if worker.gate.state != OPEN:
-                    continue
-                if seen.setdefault(slot, effect.pid) != effect.pid:
-                    raise broken("quorum-one-answers", f"{effect.name} is open at {seen[slot]} and {effect.pid}")
-                if self.answered.get(slot, 0) > effect.epoch:
-                    raise broken("quorum-one-answers", f"{effect.pid} of {effect.name} answers after a higher epoch")
-                self.answered[slot] = effect.epoch
+        for worker in host.workers.all.values():
+            if not worker.ended and worker.gate.state == OPEN:
+                self._open(host, worker)
+
+    def _open(self, host: Host, worker: Worker) -> None:
+        effect = worker.effect
+        slot = (effect.sworm, effect.name)
+        known = self.opened[slot]
+        known[effect.pid] = host, worker
+        if len(known) > 1:
+            for pid, (there, other) in list(known.items()):
+                if other.ended or not there.up:
+                    del known[pid]
+                elif other is not worker and not there.paused and other.gate.state == OPEN:
+                    raise broken("quorum-one-answers", f"{effect.name} is open at {effect.pid} and {pid}")
+        if self.answered[slot] > effect.epoch:
+            raise broken("quorum-one-answers", f"{effect.pid} of {effect.name} answers after a higher epoch")
+        self.answered[slot] = effect.epoch
 
 
 FEATURE = Quorum
