@@ -21,7 +21,7 @@ from registry.models import Node, Process, Sworm, SwormRevision
 from registry.models.observed import NODE_ENDED
 from registry.problems import Problem
 from registry.scopes import CONFIG_WRITE
-from supervisor import definitions
+from supervisor import definitions, trials
 from supervisor.advice import DANGER, EFFECTS, Advice, advise, difference
 from supervisor.core.spec import ISOLATIONS, REDISTRIBUTIONS, RESTARTS, STRATEGIES
 from supervisor.models import Operation
@@ -102,7 +102,13 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
     def _warn(self, row: Sworm, confirmed: bool) -> None:
         """What is dangerous is written only by somebody who says that they know."""
         before = None if self._adds else definitions.live().filter(name=row.name).first()
-        self.advice = advise(before, row)
+        try:
+            untried = trials.refuse_unusable(row.name, before, definitions.values_of(row))
+        except Problem as problem:
+            for field, sentence in problem.errors.items():
+                self.add_error(field if field in self.fields else None, sentence)
+            return
+        self.advice = [*trials.advice(untried), *advise(before, row)]
         if confirmed:
             return
         for advice in self.advice:
@@ -195,6 +201,7 @@ class SwormAdmin(ByScope):
             self.message_user(request, "Name the revision to go back to.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
         try:
+            trials.refuse_unusable(row.name, row, definitions.at_revision(row.name, number))
             back = definitions.revert(row.name, number, expected, principal_of(request), "")
         except Problem as problem:
             self.message_user(request, problem.detail, messages.ERROR)

@@ -22,6 +22,7 @@ from supervisor.core.events import Asked, CordonAsked, Defined, ForgetAsked, Rep
 from supervisor.core.node import Node
 from supervisor.core.spec import Definition
 from supervisor.errors import CallTimeout, SwormError
+from supervisor.foresight_command import foresee
 from supervisor.group_commands import GroupCommands
 from supervisor.items import process_item, spec_of
 from supervisor.outbox import Outbox
@@ -91,6 +92,7 @@ class Incoming:
             "cordon": lambda command: self._cordon(command, on=True),
             "uncordon": lambda command: self._cordon(command, on=False),
             "forget": self._forget,
+            "foresee": lambda command: foresee(owner, command),
             "define": lambda command: command.done({"revision": command.revision}),
             "ping": self._ping,
             **GroupCommands(owner, self._spawn).verbs,

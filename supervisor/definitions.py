@@ -141,12 +141,16 @@ def delete(name: str, expected: int | None, who: Principal, reason: str) -> None
 
 def revert(name: str, revision: int, expected: int | None, who: Principal, reason: str) -> Sworm:
     """Write again what a definition was at a revision; fields that are newer than that keep their value."""
+    return change(name, at_revision(name, revision), expected, who, reason or f"back to revision {revision}")
+
+
+def at_revision(name: str, revision: int) -> dict[str, Any]:
+    """The fields of a definition as they were at a revision; a problem when it was none then."""
     old = SwormRevision.objects.filter(sworm=name, revision=revision).first()
     if old is None or old.deleted:
         was = "was deleted" if old is not None else "is not known"
         raise Problem("unknown_revision", f"revision {revision} of {name!r} {was}")
-    fields = {field: value for field, value in old.fields.items() if field in WRITABLE}
-    return change(name, fields, expected, who, reason or f"back to revision {revision}")
+    return {field: value for field, value in old.fields.items() if field in WRITABLE}
 
 
 def _remember(row: Sworm, who: Principal, reason: str) -> None:

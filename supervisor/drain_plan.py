@@ -1,73 +1,52 @@
 """What a drain of a node would do, read off the read model: where each process would go, and which cannot, and why.
 
-Law: it changes nothing and asks nobody; the agents decide when it is done, by the same strategies over the nodes that
-are there then. Where only an agent can know, `to` is empty and `why` says so.
+Law: it changes nothing; the agents decide when it is done, by the same strategies over the nodes that are there then.
+Where only an agent can know, one is asked, and where that fails `to` is empty and `why` says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from registry.core.ids import origin_of
 from registry.models import Node, Process, Sworm
 from supervisor import commands
 from supervisor.core import constraints
-from supervisor.core.strategies import UNIFORM, Candidate, wish
-from supervisor.fitness import TOLD, candidate, constraints_of, hosts
-
-
-@dataclass
-class _Takers:
-    """The other nodes as one sworm's processes see them."""
-
-    strategy: str
-    fit: list[str]
-    problem: str | None
-    why: str
+from supervisor.fitness import constraints_of, hosts
+from supervisor.foresight import Wish, foresee, loads
 
 
 def moves(name: str) -> list[dict[str, Any]]:
     """What a drain of this node would move; a problem when there is no such node."""
     node = commands.node_named(name)
-    others = list(Node.objects.filter(forgotten=False, status="alive", cordoned=False).exclude(name=name))
     mine = Process.own().filter(node=name, pid__startswith=origin_of(name, node.incarnation) + ".")
-    rows = mine.order_by("sworm", "name").values_list("sworm", "name")
-    takers = {sworm: _takers(sworm, others) for sworm in {sworm for sworm, _ in rows}}
-    load = {other.name: candidate(other) for other in others}
-    return [_move(sworm, process, name, takers[sworm], load) for sworm, process in rows]
+    load = loads()
+    found: list[dict[str, Any]] = []
+    for sworm, rows in groupby(mine.order_by("sworm", "name"), key=lambda process: process.sworm):
+        leaving = list(rows)
+        wishes, afresh = foresee(sworm, leaving, load), _afresh(sworm)
+        nowhere = Wish(None, _nobody(sworm, name))
+        found += [_move(process, wishes.get(process.name, nowhere), afresh) for process in leaving]
+    return found
 
 
-def _move(sworm: str, process: str, node: str, takers: _Takers, load: dict[str, Candidate]) -> dict[str, Any]:
-    to = None
-    if takers.fit and takers.strategy in TOLD:
-        to = wish(takers.strategy, process, "", [load[fit] for fit in takers.fit])
-        load[to] = load[to]._replace(processes=load[to].processes + 1)
-    return {"sworm": sworm, "name": process, "from": node, "to": to, "problem": takers.problem, "why": takers.why}
+def _move(process: Process, wish: Wish, afresh: str) -> dict[str, Any]:
+    why = "; ".join(filter(None, (afresh, wish.why)))
+    return {
+        "sworm": process.sworm, "name": process.name, "from": process.node, "to": wish.to, "problem": wish.problem,
+        "why": why,
+    }  # fmt: skip
 
 
-def _takers(sworm: str, others: Iterable[Node]) -> _Takers:
-    row = Sworm.objects.filter(name=sworm, deleted=False).first()
-    hosting = [node for node in others if hosts(node, sworm)]
-    demands = constraints_of(sworm)
-    fit = sorted(node.name for node in hosting if constraints.eligible(demands, node.labels))
-    strategy = row.distribution_strategy if row is not None else UNIFORM
-    return _Takers(strategy, fit, _problem(sworm, hosting, fit, demands), _why(row, strategy))
-
-
-def _problem(sworm: str, hosting: list[Node], fit: list[str], demands: constraints.Constraints) -> str | None:
-    if fit:
-        return None
-    if hosting:
-        return f"no other node that is up and hosts {sworm} meets {constraints.described(demands)}"
+def _nobody(sworm: str, leaving: str) -> str:
+    """Why no other node takes a process."""
+    others = Node.objects.filter(forgotten=False, status="alive", cordoned=False).exclude(name=leaving)
+    if any(hosts(node, sworm) for node in others):
+        return f"no other node that is up and hosts {sworm} meets {constraints.described(constraints_of(sworm))}"
     return f"no other node that is up and takes processes hosts {sworm}"
 
 
-def _why(row: Sworm | None, strategy: str) -> str:
-    sentences = []
-    if row is not None and not row.handoff:
-        sentences.append(f"it starts afresh there: {row.name} does not hand off")
-    if strategy not in TOLD:
-        sentences.append(f"{strategy} chooses its node, which only the agents can tell")
-    return "; ".join(sentences)
+def _afresh(sworm: str) -> str:
+    keeps = Sworm.objects.filter(name=sworm, deleted=False).values_list("handoff", flat=True).first()
+    return f"it starts afresh there: {sworm} does not hand off" if keeps is False else ""

@@ -15,6 +15,7 @@ from registry.problems import Problem, refused
 from supervisor import chosen, operations
 from supervisor.core.operation import Rules
 from supervisor.fitness import obstacle, takers
+from supervisor.foresight import Wish, foresee
 from supervisor.models import Operation
 from supervisor.operations import Move
 
@@ -32,20 +33,28 @@ class Plan:
     problem: str | None
     why: str = ""
 
-    def item(self) -> dict[str, Any]:
-        """The move as a dry run shows it."""
+    def item(self, wish: Wish) -> dict[str, Any]:
+        """The move as a dry run shows it; `wish`: where placement wants it, if nobody says where to."""
+        why = "; ".join(filter(None, (self.why, wish.why)))
         return {
             "sworm": self.process.sworm,
             "name": self.process.name,
             "from": self.process.node,
-            "to": self.to,
-            "problem": self.problem,
-            **({"why": self.why} if self.why else {}),
+            "to": self.to or wish.to,
+            "problem": self.problem or wish.problem,
+            **({"why": why} if why else {}),
         }
 
     def move(self) -> Move:
         """The move as an operation takes it."""
         return Move(self.process.sworm, self.process.name, self.process.node, self.to or "", self.why)
+
+
+def items(sworm: str, plans: Iterable[Plan]) -> list[dict[str, Any]]:
+    """Moves of one sworm as a dry run shows them."""
+    told = list(plans)
+    wishes = foresee(sworm, [plan.process for plan in told if plan.to is None and plan.problem is None])
+    return [plan.item(wishes.get(plan.process.name, Wish(None))) for plan in told]
 
 
 def plan_one(sworm: str, name: str, to: str | None) -> Plan:

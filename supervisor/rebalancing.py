@@ -1,23 +1,20 @@
 """Rebalancing a sworm: the plan, with a reason for each move, and the operation that carries it out at leisure.
 
 Law: `supervisor.core.rebalance` plans, from the read model; nothing is moved that the plan does not name, and a process
-that went elsewhere by itself meanwhile stays there. What only an agent can know is not guessed at here: where a
-strategy draws by a claim, or is a user's own code, only what may not stay where it is moves, and the strategy says
-where when its turn comes.
+that went elsewhere by itself meanwhile stays there. Where a strategy draws by a claim, or is a user's own code, an
+agent is asked where it wants each (`supervisor.foresight`); without an answer there is no plan.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from registry.models import Process, Sworm
-from supervisor import operations
+from supervisor import foresight, operations
 from supervisor.core import rebalance
 from supervisor.core.operation import Rules
 from supervisor.core.rebalance import Limits, Placed
-from supervisor.core.strategies import Candidate
 from supervisor.fitness import TOLD, candidate, fit
 from supervisor.models import Operation
 from supervisor.operations import Move
@@ -28,33 +25,39 @@ WIDTH = 2
 
 
 def plan(row: Sworm, limits: Limits) -> list[rebalance.Move]:
-    """The moves that bring a sworm to where its strategy wants it; without a target: wherever that says then."""
+    """The moves that bring a sworm to where its strategy wants it; one without a target is wanted nowhere.
+
+    Raises a problem when the strategy cannot be asked: part of a plan is none.
+    """
+    now = time.time()
     own = Process.own().filter(sworm=row.name, state="running")
     placed = [Placed(row.name, *values, values[2] / 1e6) for values in own.values_list("name", "node", "epoch")]
-    candidates, now = [candidate(node) for node in fit(row.name)], time.time()
-    if row.distribution_strategy in TOLD:
+    candidates = [candidate(node) for node in fit(row.name)]
+    if row.distribution_strategy in TOLD or not candidates:
         return rebalance.plan(placed, candidates, row.distribution_strategy, limits, now)
-    where, known = {one.name: one.node for one in placed}, {one.node for one in candidates}
+    movable = [process for process in placed if now - process.since >= limits.dwell]
+    told = foresight.wanted(row, [process.name for process in movable])
+    moves = rebalance.plan(movable, candidates, lambda name, _: told[name], limits, now)
+    nowhere = [rebalance.Move(*process[:3], "", "") for process in movable
+               if not told[process.name]]  # fmt: skip
+    return [*moves, *nowhere]
 
-    def stay(name: str, found: Sequence[Candidate]) -> str:
-        return where[name] if where[name] in known else found[0].node
 
-    return [move._replace(target="") for move in rebalance.plan(placed, candidates, stay, limits, now)]
-
-
-def items(planned: list[rebalance.Move]) -> list[dict[str, Any]]:
+def items(row: Sworm, planned: list[rebalance.Move]) -> list[dict[str, Any]]:
     """A plan as a dry run shows it."""
+    problem = f"{row.distribution_strategy} wants it nowhere, so it stays"
     return [
-        {"sworm": m.sworm, "name": m.name, "from": m.source, "to": m.target or None, "problem": None, "why": m.why}
+        {"sworm": m.sworm, "name": m.name, "from": m.source, "to": m.target or None,
+         "problem": None if m.target else problem, "why": m.why if m.target else ""}
         for m in planned
-    ]
+    ]  # fmt: skip
 
 
 def begin(
     row: Sworm, planned: list[rebalance.Move], per_minute: float, who: str, reason: str, params: dict[str, Any]
 ) -> Operation:
     """Carry a plan out; a problem when the sworm is being rebalanced already."""
-    moves = [Move(move.sworm, move.name, move.source, move.target, move.why) for move in planned]
+    moves = [Move(move.sworm, move.name, move.source, move.target, move.why) for move in planned if move.target]
     rules = Rules(width=WIDTH, per_minute=per_minute, planned=True)
     only = f"{row.name} is being rebalanced already"
     return operations.begin(KIND, moves, rules, who, reason, params=params, only=only, sworm=row.name)

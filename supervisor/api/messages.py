@@ -94,7 +94,7 @@ class HandoffProcess(Endpoint):
         body = read(request, bodies.Handoff, optional=True)
         plan = moving.plan_one(row.name, name, body.to)
         if body.dry_run:
-            return json({"moves": [plan.item()]})
+            return json({"moves": moving.items(sworm, [plan])})
         operation = moving.begin_one(plan, self.principal.actor, self.reason(body))
         before, after = standing(sworm, name), {"to": body.to}
         what = f"{sworm}/{name}"

@@ -44,7 +44,7 @@ class MigrateProcesses(Moving):
         body = read(request, bodies.Migrate, limit=bodies.MAX_BATCH_BODY)
         plans = moving.plan_many(row.name, body.from_, body.to, body.names)
         if body.dry_run:
-            return json({"moves": [plan.item() for plan in plans]})
+            return json({"moves": moving.items(row.name, plans)})
         rules = Rules(width=body.max_at_once, per_minute=body.max_per_minute or 0.0)
         asked = {"from": body.from_, "to": body.to, "max_per_minute": body.max_per_minute}
         operation = moving.begin_many(
@@ -62,7 +62,7 @@ class RebalanceSworm(Moving):
         "Rebalance a sworm",
         body=bodies.Rebalance,
         answers={200: "Moves", 202: "Operation"},
-        problems=["in_progress", *ASKING],
+        problems=["in_progress", "strategy_failed", "no_node", "broker_unavailable", "no_answer", *ASKING],
     )
     def post(self, request: Request, sworm: str) -> HttpResponse:
         """Plan which processes should run elsewhere, and move them, so many a minute."""
@@ -70,7 +70,7 @@ class RebalanceSworm(Moving):
         body = read(request, bodies.Rebalance, optional=True)
         planned = rebalancing.plan(row, Limits(body.max_moves, body.dwell_s))
         if body.dry_run:
-            return json({"moves": rebalancing.items(planned)})
+            return json({"moves": rebalancing.items(row, planned)})
         asked = {"max_per_minute": body.max_per_minute, "dwell_s": body.dwell_s, "max_moves": body.max_moves}
         operation = rebalancing.begin(row, planned, body.max_per_minute, self.principal.actor, self.reason(body), asked)
         return self._begun(operation, **asked, processes=operation.total)

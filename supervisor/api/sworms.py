@@ -22,7 +22,7 @@ from registry.core.ids import BadName, check_slug
 from registry.models import Node, Process, Sworm, SwormRevision
 from registry.problems import Problem, refused
 from registry.scopes import CONFIG_WRITE, READ
-from supervisor import definitions
+from supervisor import definitions, trials
 from supervisor.advice import advise, difference
 from supervisor.api.bodies import NewSworm, Revert, Settings, SettingsPatch, given
 
@@ -57,9 +57,9 @@ def item(row: Sworm) -> dict[str, Any]:
     return items([{field: getattr(row, field) for field in FIELDS}])[0]
 
 
-def advised(row: Sworm, before: Sworm | None) -> dict[str, Any]:
-    """The same after a change, with what there is to know about it."""
-    told = [advice._asdict() for advice in advise(before, row)]
+def advised(row: Sworm, before: Sworm | None, untried: str) -> dict[str, Any]:
+    """The same after a change, with what there is to know about it; `untried`: of a strategy that nobody tried."""
+    told = [advice._asdict() for advice in [*trials.advice(untried), *advise(before, row)]]
     return {**item(row), "advice": told} if told else item(row)
 
 
@@ -104,8 +104,9 @@ class Sworms(Endpoint):
         except BadName as error:
             raise refused("name", str(error)) from None
         self.require_sworm(body.name)
+        untried = trials.refuse_unusable(body.name, None, given(body))
         row = definitions.create(body.name, given(body), self.principal, self.reason(body))
-        return json(advised(row, None), 201, ETag=definitions.etag(row), Location=f"/api/v1/sworms/{row.name}")
+        return json(advised(row, None, untried), 201, ETag=definitions.etag(row), Location=f"/api/v1/sworms/{row.name}")
 
 
 class OneSworm(Endpoint):
@@ -162,8 +163,9 @@ class OneSworm(Endpoint):
         body = read(request, kind)
         if body.name not in (UNSET, sworm):
             raise refused("name", f"is {body.name!r}, but the path says {sworm!r}; a sworm cannot be renamed")
+        untried = trials.refuse_unusable(sworm, before, given(body))
         row = definitions.change(sworm, given(body), revision, self.principal, self.reason(body))
-        return json(advised(row, before), ETag=definitions.etag(row))
+        return json(advised(row, before, untried), ETag=definitions.etag(row))
 
 
 class SwormRevisions(Endpoint):
@@ -203,5 +205,6 @@ class RevertSworm(Endpoint):
         before = definitions.get(sworm)
         revision = expected(request, before)
         body = read(request, Revert)
+        untried = trials.refuse_unusable(sworm, before, definitions.at_revision(sworm, body.revision))
         row = definitions.revert(sworm, body.revision, revision, self.principal, self.reason(body))
-        return json(advised(row, before), ETag=definitions.etag(row))
+        return json(advised(row, before, untried), ETag=definitions.etag(row))

@@ -10,6 +10,7 @@ counts too, so that a choice costs the same however many processes there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from registry.core.events import Report
@@ -114,12 +115,15 @@ class Choosing:
     ) -> None:
         """Ask a sworm's own strategy about some names."""
         definition = self._definition(sworm)
+        strategy, modules = definition.distribution_strategy, definition.allowed_modules
+        self.put(Choose("", strategy, modules, names, tuple(candidates)), then)
+
+    def put(self, question: Choose, then: Callable[[Chosen], None]) -> None:
+        """Ask a strategy, whoever has it; the question gets its own number."""
         self._number += 1
         request = f"choose/{self._number}"
         self.open[request] = then
-        self.context.out.append(
-            Choose(request, definition.distribution_strategy, definition.allowed_modules, names, tuple(candidates))
-        )
+        self.context.out.append(replace(question, request=request))
 
     def on_chosen(self, event: Chosen) -> None:
         """The strategy has answered, or could not."""

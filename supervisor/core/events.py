@@ -146,6 +146,19 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Foresee:
+    """Somebody asks where a sworm's strategy wants these names now; a `Reply` with the same `request` ends it, with one
+    of `nodes` for each name (empty: none of them), or refused. Nothing changes.
+    """
+
+    request: str
+    sworm: str
+    names: tuple[str, ...]
+    without: str = ""  #: name of a node that does not count: the one that they leave
+    trial: Definition | None = None  #: a definition that nobody obeys yet: only whether its strategy can be used
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetAsked:
     """An operator gives up the dead incarnations of a node: majorities are counted without them."""
 
@@ -156,7 +169,7 @@ Event = (
     LinkUp | LinkDown | LinkRefused | Joined | Received | Ticked | Asked | Defined | DrainAsked | DrainCancelled
     | CordonAsked
     | WorkerStarted | WorkerFailed | WorkerExited | StateTaken | StateGiven
-    | CheckpointTaken | Chosen | ForgetAsked
+    | CheckpointTaken | Chosen | Foresee | ForgetAsked
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- effects
@@ -260,7 +273,7 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of an `Asked`.
+    """The end of an `Asked`, or of a `Foresee`.
 
     `result`: started, already_started, done, not_registered, granted, refused or no_answer. With refused, `problem` is
     a short word (target_not_allowed, target_not_found, start_failed, no_node, unknown_sworm, no_quorum …) and `detail`
@@ -275,6 +288,7 @@ class Reply:
     version: int = 0
     problem: str = ""
     detail: str = ""
+    nodes: tuple[str, ...] = ()  #: of a `Foresee`
 
 
 @dataclass(frozen=True, slots=True)

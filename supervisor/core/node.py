@@ -56,6 +56,7 @@ from supervisor.core.events import (
     DrainCancelled,
     Effect,
     Event,
+    Foresee,
     ForgetAsked,
     StateGiven,
     StateTaken,
@@ -63,6 +64,7 @@ from supervisor.core.events import (
     WorkerFailed,
     WorkerStarted,
 )
+from supervisor.core.foresight import Foresight
 from supervisor.core.handoff import Handoffs
 from supervisor.core.naming import JOIN, LEAVE, Naming
 from supervisor.core.orders import Orders
@@ -87,6 +89,7 @@ class Node:
         self.transfers = Transfers(context)
         self.estates = Estates(context, self.transfers)
         self.choosing = Choosing(context)
+        self.foresight = Foresight(context, self.choosing)
         self.handoffs = Handoffs(context, self.supervision, self.transfers, self.choosing)
         self.tenure = Tenure(context, self.supervision, self.handoffs)
         self.arbiter = Arbiter(context, self.supervision, self.estates, self.choosing, self.tenure)
@@ -115,6 +118,7 @@ class Node:
             StateTaken: self._state_taken,
             CheckpointTaken: lambda e: self.checkpoints.taken(e.serial, e.state, e.stateful, e.problem),
             Chosen: self.choosing.on_chosen,
+            Foresee: self.foresight.ask,
             StateGiven: lambda e: self.conflicts.state_given(e.serial, e.loser, e.problem),
             Defined: lambda e: self._definitions.define(e.definition, e.publish),
             DrainAsked: lambda e: self.drain.begin(e.deadline, e.leave),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -305,15 +306,45 @@ def test_a_plan_is_not_forced_on_what_went_elsewhere_meanwhile(
     assert Process.objects.get(name=gone["name"]).node == other
 
 
-def test_of_a_strategy_that_only_agents_know_only_what_may_not_stay_moves(
-    ask: Asking, rows: list[str], agent: Agent, driver: Driver
+WANTED = {"r0": "n1", "r1": "n2", "r2": "", "r3": "n3", "r4": "n2", "r5": "n1"}
+
+
+def wishes(command: dict[str, Any]) -> dict[str, Any]:
+    """What an agent says of a strategy that only agents know."""
+    return {"ok": True, "result": [WANTED[name] for name in command["names"]]}
+
+
+@pytest.mark.parametrize("strategy", ["uniform_random", "chat:near"])
+def test_a_strategy_that_only_agents_know_is_asked_of_one(
+    ask: Asking, rows: list[str], start_agent: Callable[..., Agent], agent: Agent, driver: Driver, strategy: str
 ) -> None:
-    Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform_random")
-    assert ask.post(REBALANCE, {"dry_run": True}).body["moves"] == []
-    Sworm.objects.filter(name="rooms").update(constraints={"zone": "a"})
-    Node.objects.exclude(name="n1").update(labels={"zone": "a"})
-    planned = ask.post(REBALANCE, {"dry_run": True}).body["moves"]
-    assert [(move["name"], move["to"]) for move in planned] == [(name, None) for name in NAMES]
-    agent.answers["handoff"] = move
-    assert driver.ended(ask.post(REBALANCE, {"max_per_minute": 60_000}).body["id"])["state"] == "succeeded"
-    assert places() == {"n3": 6}
+    Sworm.objects.filter(name="rooms").update(distribution_strategy=strategy)
+    agents = [agent, *(start_agent(name) for name in ("n2", "n3"))]
+    for one in agents:
+        one.answers.update(foresee=wishes, handoff=move)
+    planned = {move["name"]: move for move in ask.post(REBALANCE, {"dry_run": True}).body["moves"]}
+    assert {name: move["to"] for name, move in planned.items()} == {"r1": "n2", "r2": None, "r3": "n3", "r4": "n2"}
+    assert "nowhere" in planned["r2"]["problem"]
+    shown = ask.post(MIGRATE, {"names": ["r2", "r3"], "dry_run": True}).body["moves"]
+    assert [(move["to"], bool(move["problem"])) for move in shown] == [(None, True), ("n3", False)]
+    asked = [command for one in agents for command in one.seen if command["op"] == "foresee"]
+    assert sorted(command["without"] for command in asked) == ["", "n1"]
+    (shown,) = ask.post("/sworms/rooms/processes/r4/handoff", {"dry_run": True}).body["moves"]
+    assert shown["to"] == "n2"
+    begun = ask.post(REBALANCE, {"max_per_minute": 60_000})
+    assert driver.ended(begun.body["id"])["state"] == "succeeded"
+    assert places() == {"n1": 3, "n2": 2, "n3": 1}
+
+
+def test_a_strategy_that_fails_makes_no_plan_and_its_preview_says_what_decides_then(
+    ask: Asking, rows: list[str], start_agent: Callable[..., Agent], agent: Agent
+) -> None:
+    Sworm.objects.filter(name="rooms").update(distribution_strategy="chat:near")
+    for one in (agent, start_agent("n2"), start_agent("n3")):
+        one.answers["foresee"] = {"ok": False, "problem": "strategy_failed", "detail": "chat:near raised ValueError"}
+    refused = ask.post(REBALANCE, {"dry_run": True})
+    assert (refused.status, refused.code) == (503, "strategy_failed")
+    assert "raised ValueError" in refused.body["detail"]
+    (shown,) = ask.post(MIGRATE, {"names": ["r1"], "dry_run": True}).body["moves"]
+    assert shown["to"] in ("n2", "n3")
+    assert "its name decides" in shown["why"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -70,7 +71,9 @@ def test_a_drain_shown_beforehand_changes_nothing(ask: Asking, agent: Agent) -> 
     assert agent.seen == []
 
 
-def test_a_preview_names_where_each_goes_and_why_one_cannot(ask: Asking, agent: Agent, rooms: str) -> None:
+def test_a_preview_names_where_each_goes_and_why_one_cannot(
+    ask: Asking, start_agent: Callable[..., Agent], agent: Agent, rooms: str
+) -> None:
     for number in range(6):
         add_process("rooms", f"r{number}", pid=f"{agent.origin}.{number + 1}")
     add_node("n2", processes=0)
@@ -81,8 +84,14 @@ def test_a_preview_names_where_each_goes_and_why_one_cannot(ask: Asking, agent: 
     assert Counter(move["to"] for move in moves) == {"n2": 3, "n3": 3}
     assert {move["why"] for move in moves} == {"it starts afresh there: rooms does not hand off"}
     Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform_random", handoff=True)
-    (why,) = {move["why"] for move in ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]}
-    assert why == "uniform_random chooses its node, which only the agents can tell"
+    agents = [agent, start_agent("n2"), start_agent("n3")]
+    for one in agents:
+        one.answers["foresee"] = lambda command: {"ok": True, "result": ["n3" for _ in command["names"]]}
+    assert {move["to"] for move in ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]} == {"n3"}
+    for one in agents:
+        one.answers["foresee"] = {"ok": False, "problem": "unknown_op", "detail": "no command 'foresee' is known"}
+    (told,) = {(move["to"], move["why"]) for move in ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]}
+    assert told == (None, "uniform_random chooses its node; it could not be asked")
     Sworm.objects.filter(name="rooms").update(distribution_strategy="uniform", constraints={"zone": "a"})
     moves = ask.post("/nodes/n1/drain", {"dry_run": True}).body["moves"]
     assert {move["to"] for move in moves} == {None}

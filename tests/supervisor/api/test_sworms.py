@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,12 +12,12 @@ from django.conf import settings
 
 from registry.api import answers
 from registry.bell import DEFINITIONS
-from registry.models import AuditEntry, Sworm
+from registry.models import AuditEntry, Node, Sworm
 from supervisor import definitions
 from supervisor.core.constraints import written
 from supervisor.core.spec import Definition
 from tests.asking import Asking, asking
-from tests.supervisor.agents import add_node, add_process
+from tests.supervisor.agents import Agent, add_node, add_process
 
 DEFAULTS = Definition("rooms")
 
@@ -79,7 +80,32 @@ def test_a_strategy_of_ones_own_must_be_allowed(ask: Asking) -> None:
     answer = ask.post("/sworms", body)
     assert (answer.status, answer.fields) == (422, ["distribution_strategy"])
     assert "module chat is not among allowed_modules: games" in answer.body["detail"]
-    assert ask.post("/sworms", {**body, "allowed_modules": ["games", "chat"]}).status == 201
+    made = ask.post("/sworms", {**body, "allowed_modules": ["games", "chat"]})
+    assert made.status == 201
+    assert "nobody could say whether chat:near can be used" in made.body["advice"][0]["text"]
+
+
+def test_a_strategy_of_ones_own_is_tried_by_every_node_before_it_is_written(
+    ask: Asking, start_agent: Callable[..., Agent]
+) -> None:
+    refusal = "os:system cannot be used: module os is not among those this agent may run: examples"
+    one = start_agent("n1")
+    start_agent("n2", answers={"foresee": {"ok": False, "problem": "strategy_failed", "detail": refusal}})
+    body = {"name": "rooms", "distribution_strategy": "os:system"}
+    answer = ask.post("/sworms", body)
+    assert (answer.status, answer.fields) == (422, ["distribution_strategy"])
+    assert f"n2 cannot use it: {refusal}" in answer.body["detail"]
+    assert not Sworm.objects.exists()
+    assert ask.post("/sworms", {"name": "rooms"}).status == 201
+    changed = ask.patch("/sworms/rooms", {"distribution_strategy": "os:system"}, If_Match="*")
+    assert (changed.status, changed.fields) == (422, ["distribution_strategy"])
+    Node.objects.filter(name="n2").update(sworms=["games"])
+    changed = ask.patch("/sworms/rooms", {"distribution_strategy": "chat:near"}, If_Match="*")
+    assert (changed.status, changed.body.get("advice")) == (200, None)
+    assert one.seen[-1]["trial"] == {"distribution_strategy": "chat:near", "allowed_modules": []}
+    tried = len(one.seen)
+    assert ask.patch("/sworms/rooms", {"max_restarts": 9}, If_Match="*").status == 200
+    assert len(one.seen) == tried
 
 
 def test_a_bad_constraint_is_explained(ask: Asking) -> None:
