@@ -22,7 +22,8 @@ from registry.core.ids import Origin
 from registry.core.messages import DIRECTORY, Ack, Claim, Delta, Verdict
 from registry.mesh.protocol import Message
 
-#: Seconds that pushes which nobody waits for may wait for company, and when more of them came just before.
+#: Seconds that pushes which nobody waits for may wait for company, and when more of them came just before. Those of a
+#: turn that ended something awaited wait for none, unless there were some just before: nothing follows them.
 COMPANY = 0.001
 CROWD = 0.003
 
@@ -155,8 +156,17 @@ class Byway:
             home.bring_home(effect for effect in rest if not is_push(effect))
         self._see_to_tick()
         if self._pushes and self._company is None:
-            wait = CROWD if path.loop.time() - self._pushed_at < LATELY else COMPANY
-            self._company = path.loop.call_later(wait, self._push)
+            self._wait_for_company(ended=len(rest) < len(effects))
+
+    def _wait_for_company(self, *, ended: bool) -> None:
+        """Let pushes leave in time. `ended`: what this turn was about has been told to whoever waited for it."""
+        loop = self._path.loop
+        if loop.time() - self._pushed_at < LATELY:
+            self._company = loop.call_later(CROWD, self._push)
+        elif ended:
+            self._push()
+        else:
+            self._company = loop.call_later(COMPANY, self._push)
 
     def _see_to_tick(self) -> None:
         wait = self._home.due_in()

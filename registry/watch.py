@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from registry.core.directory import DEFINED_DELETED, DEFINED_REVISION, DEFINITION
 from registry.core.ids import Origin, node_of
-from registry.core.member import Member
+from registry.core.member import Changes, Member
 from registry.core.membership import MemberInfo
 from registry.core.messages import DIRECTORY, Summary, Versions
-from registry.core.names import Key
+from registry.core.names import STARTING, Key
 from registry.core.origin import VersionedMap
 from registry.core.replica import Replica
 from registry.readmodel import SnapshotRow, Vector, packed
@@ -40,6 +40,7 @@ class Watch:
         self._member = member
         self._lock = lock
         self._synced = False
+        self._changes = Changes({}, False)  #: looked at, and not taken yet
         self._digests: dict[Origin, dict[str, dict[Origin, bytes]]] = {}
 
     @property
@@ -47,13 +48,31 @@ class Watch:
         """All replicas; looking up single names needs no lock."""
         return self._member.replicas
 
+    def expects_more(self) -> bool:
+        """Whether another change follows at once upon what changed since `take`: a process is just starting."""
+        with self._lock:
+            self._look()
+        return any(
+            name in replica.index and replica.index[name].entry.state == STARTING
+            for sworm, names in self._changes.names.items()
+            if (replica := self.replicas.get(sworm)) is not None
+            for name in names
+        )
+
     def take(self) -> Seen:
         """What changed since this was asked last. The copies are at least at `versions` when it returns."""
         member = self._member
         with self._lock:
-            member.gather_changes()
-            changes = member.take_changes()
+            self._look()
+            changes, self._changes = self._changes, Changes({}, False)
             return Seen(changes.names, changes.nodes, member.members(), self._vector(), dict(member.left))
+
+    def _look(self) -> None:
+        self._member.gather_changes()
+        names, nodes = self._member.take_changes()
+        for sworm, touched in names.items():
+            self._changes.names.setdefault(sworm, set()).update(touched)
+        self._changes = Changes(self._changes.names, self._changes.nodes or nodes)
 
     def _vector(self) -> Vector:
         return {sworm: replica.versions() for sworm, replica in self._member.replicas.items()}

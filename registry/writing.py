@@ -33,9 +33,10 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-#: Seconds that a first change waits for those that belong to it: a start is two changes within a millisecond.
+#: Seconds that the first change of a start waits for the second, which comes within a millisecond as a rule.
 GATHER = 0.002
-#: The same once more than `BUSY` rows a second change: a transaction costs milliseconds however few its rows.
+#: Seconds that any change waits once more than `BUSY` rows a second change: a transaction costs milliseconds however
+#: few its rows.
 GATHER_BUSY = 0.04
 BUSY = 250.0
 
@@ -190,8 +191,12 @@ class Writer:
         return self._duties if self._model.term else self._standby
 
     def _gather(self) -> None:
-        if self._model.term and self._woken.is_set():
-            self._stopping.wait(GATHER_BUSY if self._rate > BUSY else GATHER)
+        if not (self._model.term and self._woken.is_set()):
+            return
+        if self._rate > BUSY:
+            self._stopping.wait(GATHER_BUSY)
+        elif self._watch.expects_more():
+            self._stopping.wait(GATHER)
 
     def turn(self) -> bool:
         """One round: what is due, then what changed. False once the term is lost."""

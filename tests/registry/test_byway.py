@@ -224,3 +224,28 @@ def test_what_lies_on_a_loop_that_is_held_up_is_taken_over_at_the_next_tick() ->
                 free.set()
 
     asyncio.run(body())
+
+
+def test_after_quiet_pushes_leave_with_the_answer_that_they_belong_to_and_in_a_crowd_they_wait() -> None:
+    async def body() -> None:
+        async with Twofold([Send(B, VERDICT), Send(C, PUSH)]) as two:
+
+            def asked_twice() -> None:
+                two.runner.enter("asked")
+                two.other.call_soon(after_one)
+
+            def after_one() -> None:
+                turns.append(list(two.path.sent))
+                two.runner.enter("asked")
+                two.other.call_soon(after_two)
+
+            def after_two() -> None:
+                turns.append(list(two.path.sent))
+
+            turns: list[list[Any]] = []
+            two.other.call_soon_threadsafe(asked_twice)
+            await until(lambda: len(turns) == 2)
+            assert turns == [[(B, VERDICT), (C, PUSH)], [(B, VERDICT), (C, PUSH), (B, VERDICT)]]
+            await until(lambda: two.path.sent[3:] == [(C, PUSH)])
+
+    asyncio.run(body())

@@ -101,6 +101,21 @@ def test_versions_are_told_with_the_commit_that_has_them() -> None:
     assert Process.objects.get().revision == written.rows
 
 
+def test_more_is_expected_only_while_a_process_starts_and_nothing_is_lost_by_looking() -> None:
+    scene = Scene().linked()
+    scene.turn()
+    assert not scene.watch.expects_more()
+    scene.cluster.write(N1, "s", {"a": entry(1, state="starting"), "b": entry(2)})
+    assert scene.watch.expects_more()
+    scene.cluster.write(N1, "s", {"a": entry(1)})
+    assert not scene.watch.expects_more()
+    scene.cluster.write(N1, "s", {"b": None})
+    scene.cluster.write(N1, "elsewhere", {"c": entry(3)})
+    assert not scene.watch.expects_more()
+    assert scene.watch.take().names == {"s": {"a", "b"}, "elsewhere": {"c"}}
+    assert scene.watch.take().names == {}
+
+
 def test_heartbeats_alone_write_nothing() -> None:
     scene = Scene().linked()
     scene.cluster.write(N1, "s", {"a": entry()})
