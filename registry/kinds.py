@@ -35,6 +35,8 @@ KINDS: Final[dict[str, str]] = {
     "suspect": "The node does not answer.",
     "dead": "The node is given up.",
     "refuted": "The node spoke up again.",
+    "relayed": "The node and another have no direct link, and reach each other through a third; `detail` names all.",
+    "direct": "They have one again.",
     "ended": "An incarnation of the node is over.",
     "paused": "The node was stopped for a while and goes on.",
     "repaired": "A copy of a node's map was replaced.",

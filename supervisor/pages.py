@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from registry.core.ids import incarnation_of
+from registry.core.ids import incarnation_of, node_of
 from registry.core.membership import MemberInfo
 from registry.core.messages import DIRECTORY
 from registry.mesh.protocol import Answer, Traffic
@@ -83,6 +83,7 @@ def _peer(member: MemberInfo) -> dict[str, Any]:
         "incarnation": incarnation_of(member.origin),
         "state": member.state,
         "status": member.record.status,
+        "relay": node_of(member.relay) or None,
     }
 
 

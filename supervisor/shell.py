@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from registry.core.directory import JOINING, LEFT
-from registry.core.events import Report
+from registry.core.events import Detour, Report
 from registry.core.ids import Origin, incarnation_of, node_of, origin_of
 from registry.core.messages import KINDS
 from registry.mesh.codec import Codec
@@ -241,6 +241,8 @@ class Shell:
         if isinstance(effect, Reply):
             if self._backend is not None:
                 self._backend.replied(effect)
+        elif isinstance(effect, Detour):
+            pass
         elif not self._stopping:
             self.side.workers.carry_out(effect)
 

@@ -1,7 +1,8 @@
 """What nodes say of themselves and of each other: the entries of the cluster-wide directory.
 
 Law: a node writes about itself under ("node",), what it holds and believes under ("view",), and its opinion of another
-incarnation under ("suspect", origin) or ("dead", origin). An opinion is void against a higher refutation number of the
+incarnation under ("suspect", origin) or ("dead", origin), and whom it reaches by a relay only under
+("relayed", origin). An opinion is void against a higher refutation number of the
 one it is about. Definitions stand under ("definition", sworm); the highest revision known wins, a deletion is a
 revision too.
 """
@@ -16,6 +17,7 @@ NODE = ("node",)
 VIEW = ("view",)
 SUSPECT = "suspect"
 DEAD = "dead"
+RELAYED = "relayed"  #: ("relayed", origin) -> through whom this node reaches it, having no direct link
 ENDED = "ended"  #: ("ended", node) -> its newest ended incarnations, ascending; below the first of a full tuple all are
 ENDED_KEPT = 64  #: incarnations that a full tuple names
 DEFINITION = "definition"

@@ -116,4 +116,14 @@ class HoldCalls:
     on: bool
 
 
-MemberEffect = Send | HoldCalls | Connect | Disconnect | Wake | Report
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """A peer without a direct link is reached through this relay from now on; empty: it has a link again, or is out of
+    reach. The registry's messages take the detour by themselves; other lanes may follow.
+    """
+
+    origin: Origin
+    relay: Origin
+
+
+MemberEffect = Send | HoldCalls | Connect | Disconnect | Wake | Report | Detour

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from registry.core.absence import Absence
 from registry.core.clock import Clock
+from registry.core.detours import Detours
 from registry.core.directory import (
     AGREEING,
     DEAD,
@@ -23,6 +24,7 @@ from registry.core.directory import (
     LEFT,
     NODE,
     OBSERVING,
+    RELAYED,
     SUSPECT,
     UP,
     VIEW,
@@ -65,7 +67,21 @@ from registry.core.membership import (
     view_of,
     with_ended,
 )
-from registry.core.messages import DIRECTORY, Ack, Delta, Round, RoundDone, Summary, SummaryHash, Versions, Want
+from registry.core.messages import (
+    DIRECTORY,
+    Ack,
+    Delta,
+    Message,
+    NotRelayed,
+    Relay,
+    Relayed,
+    Round,
+    RoundDone,
+    Summary,
+    SummaryHash,
+    Versions,
+    Want,
+)
 from registry.core.names import Key
 from registry.core.quorum import Quorum, Roster
 from registry.core.repair import DEFAULT_PIECE, Replicator
@@ -118,6 +134,7 @@ class Member:
         self.piece_sizes: dict[str, int] = {}
         self.sync_interval = config.timing.heartbeat
         self.absence = Absence()
+        self.detours = Detours(self)
         self.quorum = Quorum(self, config.quorum_hosts)
         self.repair.echoes = self._echoes
         self._joined = False
@@ -157,7 +174,7 @@ class Member:
         """The effects gathered so far; they are handed out once."""
         out = self.out
         self.out = self.repair.out = []
-        return out
+        return self.detours.route(out) if self.detours.via else out
 
     def handle(self, event: MemberEvent, now: float) -> None:
         """Take one event without judging the consequences yet."""
@@ -169,9 +186,7 @@ class Member:
             case LinkUp(origin):
                 self._link_up(origin, now)
             case LinkDown(origin):
-                self.repair.link_down(origin)
-                self._join_needs.pop(origin, None)
-                self._stale = True
+                self.peer_down(origin)
             case LinkRefused(origin, refused):
                 if refused:
                     self._refused.add(origin)
@@ -227,7 +242,15 @@ class Member:
             heard = origin == self.origin or origin in self._reached
             state = state_of(record, origin in self.dead, heard)
             found.append(
-                MemberInfo(origin, node_of(origin), incarnation_of(origin), record, state, peer.heard if peer else 0.0)
+                MemberInfo(
+                    origin,
+                    node_of(origin),
+                    incarnation_of(origin),
+                    record,
+                    state,
+                    peer.heard if peer else 0.0,
+                    peer.relay if peer else "",
+                )
             )
         return found
 
@@ -334,6 +357,20 @@ class Member:
             return  # a frame that its own link outlived
         known.heard = now
         match message:
+            case Relay():
+                self.detours.pass_on(peer, message, now)
+            case Relayed(source, inner):
+                if self.detours.arrived(peer, message, now):
+                    self.take(source, inner, now)
+            case NotRelayed():
+                self._stale = self.detours.not_relayed(peer, message, now) or self._stale
+            case _:
+                self.take(peer, message, now)
+
+    def take(self, peer: Origin, message: Message, now: float) -> None:
+        """Take a message of a peer, whichever way it came."""
+        known = self.repair.peers[peer]
+        match message:
             case Delta():
                 self.repair.on_delta(peer, message, now)
             case Ack():
@@ -362,12 +399,23 @@ class Member:
                 pass
 
     def _link_up(self, origin: Origin, now: float) -> None:
-        self.repair.link_up(origin, now)
+        self.detours.linked(origin)
         self._refused.discard(origin)
+        self.peer_up(origin, now)
+
+    def peer_up(self, origin: Origin, now: float) -> None:
+        """A peer is reached, by a link or by a relay."""
+        self.repair.link_up(origin, now)
         self._learned.setdefault(origin, now)
         self._stale = True
         if not self.absence.is_over:
             self.out.append(Send(origin, Round(self.absence.number)))
+
+    def peer_down(self, origin: Origin) -> None:
+        """It is not any more."""
+        self.repair.link_down(origin)
+        self._join_needs.pop(origin, None)
+        self._stale = True
 
     def _tick(self, now: float) -> None:
         self._woken_at = FOREVER
@@ -379,6 +427,7 @@ class Member:
         if now >= self._next_beat:
             self._next_beat = now + min(self.timing.heartbeat, self.sync_interval)
             self.repair.beat(now)
+            self.detours.beat(now)
             self.repair.compare_digests()
             self._beaten = self._stands(now)
             self._stale = self._stale or not self._beaten
@@ -408,7 +457,8 @@ class Member:
         records = {origin: record_of(directory, origin) for origin in directory}
         there = {origin for origin, record in records.items() if record and record.status != LEFT} - over
         there.add(self.origin)
-        self._reached = reachable(directory, self.origin, there, lambda origin: self._hears(origin, now))
+        self.detours.look(sorted(there - {self.origin}), lambda origin: self._hears_itself(origin, now), now)
+        self._reached = reachable(directory, self.origin, there, lambda origin: self.hears(origin, now))
         for origin in sorted(there - {self.origin}):
             self._judge_one(origin, now)
         self._refute()
@@ -432,7 +482,8 @@ class Member:
         calm, timeout = self._calm_at == self.directory_moves, self.timing.timeout
         return calm and all(now - peer.heard < timeout for peer in self.repair.peers.values())
 
-    def _hears(self, origin: Origin, now: float) -> bool:
+    def hears(self, origin: Origin, now: float) -> bool:
+        """Whether a peer is heard, and does not say that this node is out of its reach; or may be heard soon."""
         peer = self.repair.peers.get(origin)
         if peer is None:
             learned = self._learned.setdefault(origin, now)
@@ -447,10 +498,11 @@ class Member:
         assert record is not None
         peer = self.repair.peers.get(origin)
         heard = self._hears_itself(origin, now)
-        if peer is None:
+        linked = peer is not None and not peer.relay
+        if not linked:
             self._dial(origin, record, now)
         own = self.directory[self.origin].entries
-        changes: dict[Key, Any] = {}
+        changes = self.detours.opinion(origin)
         if heard and (SUSPECT, origin) in own:
             changes[(SUSPECT, origin)] = None
         elif not heard and own.get((SUSPECT, origin)) != record.refutation:
@@ -469,7 +521,7 @@ class Member:
                 self.out.append(
                     Report("dead", pid=origin, node=node_of(origin), detail=f"nobody in reach reaches {origin}")
                 )
-                if peer is not None:
+                if linked:
                     self.out.append(Disconnect(origin, "silent for too long"))
         if changes:
             self.write(DIRECTORY, changes)
@@ -624,6 +676,7 @@ class Member:
         if record and record.status == LEFT:
             node = node_of(origin)
             self.left[node] = max(self.left.get(node, 0), incarnation_of(origin))
+        self.detours.end(origin)
         if origin in self.repair.peers:
             self.out.append(Disconnect(origin, "its incarnation is over"))
         for replica in list(self.replicas.values()):
@@ -634,7 +687,7 @@ class Member:
         self._refused.discard(origin)
         self.repair.summaries.pop(origin, None)
         own = self.directory[self.origin].entries
-        stale: dict[Key, None] = {(kind, origin): None for kind in (SUSPECT, DEAD) if (kind, origin) in own}
+        stale: dict[Key, None] = {(kind, origin): None for kind in (SUSPECT, DEAD, RELAYED) if (kind, origin) in own}
         if stale:
             self.write(DIRECTORY, stale)
         self.out.append(

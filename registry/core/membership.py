@@ -72,6 +72,7 @@ class MemberInfo(NamedTuple):
     record: NodeRecord
     state: str  #: alive, suspect, dead, left
     heard_at: float  #: seconds since 1970; 0: never
+    relay: Origin = ""  #: through whom this node reaches it, having no direct link
 
 
 class View(NamedTuple):

@@ -296,17 +296,39 @@ class RoundDone(NamedTuple):
     versions: dict[str, Versions]
 
 
+class Relay(NamedTuple):
+    """To a peer with links to both: pass this on to `to`, which has no direct link to the sender."""
+
+    to: Origin
+    message: Message  #: any but these three: nothing is relayed twice
+
+
+class Relayed(NamedTuple):
+    """From a relay: `source`, which sent it over its direct link to the relay, has this to say."""
+
+    source: Origin
+    message: Message
+
+
+class NotRelayed(NamedTuple):
+    """From a relay: what was to be passed on to `to` is lost, and why."""
+
+    to: Origin
+    reason: str
+
+
 Message = (
     Delta | Ack | Summary | SummaryHash | Want | Claim | Verdict | Order | OrderDone
     | Prepare | Prepared | Commit | Opened | Abort | Resolve | Resolved
-    | Round | RoundDone | Seek | Held | Fetch | Piece | Keep
+    | Round | RoundDone | Seek | Held | Fetch | Piece | Keep | Relay | Relayed | NotRelayed
 )  # fmt: skip
 
 #: Number on the wire -> kind of message.
 KINDS: dict[int, type[Message]] = {
     1: Delta, 2: Ack, 3: Summary, 4: SummaryHash, 5: Want, 6: Claim, 7: Verdict, 8: Order, 9: OrderDone,
     10: Prepare, 11: Prepared, 12: Commit, 13: Opened, 14: Abort, 15: Resolve, 16: Resolved,
-    27: Round, 28: RoundDone, 30: Seek, 31: Held, 32: Fetch, 33: Piece, 34: Keep,
+    25: Relay, 26: Relayed, 27: Round, 28: RoundDone, 29: NotRelayed,
+    30: Seek, 31: Held, 32: Fetch, 33: Piece, 34: Keep,
 }  # fmt: skip
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in KINDS.items()}

@@ -31,12 +31,13 @@ DIGEST_BEATS = 20
 
 
 class Peer:
-    """What this node knows of one linked peer."""
+    """What this node knows of one peer that is linked, or reached by a relay."""
 
-    __slots__ = ("clock", "heard", "known", "same", "told")
+    __slots__ = ("clock", "heard", "known", "relay", "same", "told")
 
     def __init__(self, now: float) -> None:
         self.heard = now
+        self.relay: Origin = ""  #: through whom it is reached; empty: it has a direct link
         self.clock = 0  #: `sent_at` of its last heartbeat
         self.known: dict[str, Versions] = {}  #: {sworm: {origin: version}} that it is sure to hold
         self.same = False  #: its last summary hash equals ours

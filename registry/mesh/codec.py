@@ -1,7 +1,8 @@
 """Messages to frames and back.
 
 Law: a frame is MessagePack `[version, [[number, [field, …]], …]]`; the numbers and the classes behind them come from a
-table. What decodes is well-formed: every field of every message has the type that its class declares. Whatever else the
+table. An envelope is `[number, [origin, [number, [field, …]]]]`: a message within a message, and never deeper.
+What decodes is well-formed: every field of every message has the type that its class declares. Whatever else the
 bytes are, the outcome is a `CodecError` that names the fault; no other exception, no partial result, nothing executed.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from registry.core.ids import Origin
-from registry.core.messages import Delta
+from registry.core.messages import Delta, Relay, Relayed
 from registry.mesh.entries import decode_changes
 from registry.mesh.protocol import PROTOCOL_VERSION, Kinds, Message
 
@@ -43,6 +45,17 @@ class _DeltaFrame(NamedTuple):
     urgent: bool = False
 
 
+class _EnvelopeFrame(NamedTuple):
+    """An envelope whose message is still encoded: its type follows from its number."""
+
+    origin: Origin
+    message: tuple[int, msgspec.Raw]
+
+
+#: Kinds of messages that hold an origin and one more message.
+ENVELOPES: frozenset[type[Any]] = frozenset({Relay, Relayed})
+
+_ENVELOPE = msgspec.msgpack.Decoder(_EnvelopeFrame)
 _DELTA = msgspec.msgpack.Decoder(_DeltaFrame)
 
 
@@ -54,14 +67,21 @@ def _decode_delta(raw: msgspec.Raw) -> Delta:
 class Codec:
     """Encodes and decodes the messages of one table. Holds no state between calls; any thread may use it."""
 
-    def __init__(self, kinds: Kinds) -> None:
-        """`kinds`: number -> class, a `typing.NamedTuple` whose annotations msgspec can check; numbers 0 to 127."""
+    def __init__(self, kinds: Kinds, envelopes: frozenset[type[Any]] = ENVELOPES) -> None:
+        """`kinds`: number -> class, a `typing.NamedTuple` whose annotations msgspec can check; numbers 0 to 127.
+        `envelopes`: those that hold an origin and one more message of the table.
+        """
         for number in kinds:
             if not 0 <= number <= 127:
                 raise ValueError(f"number {number} of {kinds[number].__name__} is not one of 0 to 127")
         self._kinds = dict(kinds)
-        self._prefix = {kind: bytes((0x92, number)) for number, kind in kinds.items()}
-        self._decoders = {number: _decoder(kind) for number, kind in kinds.items()}
+        prefix = {kind: bytes((0x92, number)) for number, kind in kinds.items()}
+        self._prefix = {kind: start for kind, start in prefix.items() if kind not in envelopes}
+        self._envelopes = {kind: start for kind, start in prefix.items() if kind in envelopes}
+        self._plain = {number: _decoder(kind) for number, kind in kinds.items() if kind not in envelopes}
+        self._decoders = self._plain | {
+            number: partial(self._decode_envelope, kind) for number, kind in kinds.items() if kind in envelopes
+        }
         self._encode = msgspec.msgpack.Encoder().encode
         self._split = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, msgspec.Raw]]]).decode
         self._version = msgspec.msgpack.Decoder(list[Any]).decode
@@ -70,11 +90,20 @@ class Codec:
         """One message as it stands within a frame. Raises `TypeError` for what is no message of the table."""
         prefix = self._prefix.get(type(message))
         if prefix is None:
-            raise TypeError(f"{type(message).__name__} is no message of this lane")
+            return self._encode_envelope(message)
         try:
             return prefix + self._encode(message)
         except (OverflowError, ValueError, RecursionError) as error:
             raise TypeError(f"{type(message).__name__} cannot be encoded: {error}") from error
+
+    def _encode_envelope(self, message: Message) -> bytes:
+        kind, prefix = type(message), self._envelopes.get(type(message))
+        if prefix is None:
+            raise TypeError(f"{kind.__name__} is no message of this lane")
+        origin, inner = message
+        if type(inner) not in self._prefix:
+            raise TypeError(f"{kind.__name__} holds no {type(inner).__name__}")
+        return b"".join((prefix, b"\x92", self._encode(origin), self.encode(inner)))
 
     def frame(self, messages: Sequence[bytes]) -> bytes:
         """Put encoded messages together into one frame, in this order."""
@@ -96,6 +125,14 @@ class Codec:
         except (KeyError, *_FAULTS) as error:
             raise CodecError(self._fault(len(messages), parts[len(messages)][0], error)) from error
         return messages
+
+    def _decode_envelope(self, kind: type[Any], raw: msgspec.Raw) -> Message:
+        origin, (number, inner) = _ENVELOPE.decode(raw)
+        decoder = self._plain.get(number)
+        if decoder is None:
+            raise ValueError(f"a message with the number {number} has no place in it")
+        made: Message = kind(origin, decoder(inner))
+        return made
 
     def _fault(self, index: int, number: int, error: Exception) -> str:
         kind = self._kinds.get(number)

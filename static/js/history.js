@@ -30,6 +30,8 @@ const SAID = {
   suspect: "Does not answer",
   dead: "Declared dead",
   refuted: "Spoke up again",
+  relayed: "Is reached through another node",
+  direct: "Has a direct link again",
   ended: "Is over",
   paused: "Was paused",
   repaired: "A copy of the registry was repaired",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from registry.core.events import (
     Connect,
+    Detour,
     Disconnect,
     HoldCalls,
     Joined,
@@ -299,6 +300,6 @@ class Drained:
 
 
 Effect = (
-    Send | Connect | Disconnect | HoldCalls | Wake | StartWorker | StopWorker | OpenGate | LeaseGate | FreezeGate
-    | BounceGate | TakeState | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
+    Send | Connect | Disconnect | Detour | HoldCalls | Wake | StartWorker | StopWorker | OpenGate | LeaseGate
+    | FreezeGate | BounceGate | TakeState | GiveState | TakeCheckpoint | Choose | Reply | Report | Drained
 )  # fmt: skip

@@ -24,12 +24,14 @@ from registry.core.messages import (
     Fetch,
     Held,
     Keep,
+    Message,
     Opened,
     Order,
     OrderDone,
     Piece,
     Prepare,
     Prepared,
+    Relayed,
     Resolve,
     Resolved,
     Seek,
@@ -151,6 +153,7 @@ class Node:
             Keep: self.checkpoints.on_keep,
             Resolve: self.conflicts.on_resolve,
             Resolved: lambda sender, message: self.conflicts.on_resolved(message),
+            Relayed: self._relayed,
         }
 
     # ---------------------------------------------------------------------------------------------------------- door
@@ -164,7 +167,8 @@ class Node:
         self.context.now = now
         self._events[type(event)](event)
         self._settle(now)
-        return out
+        detours = self.member.detours
+        return detours.route(out) if detours.via else out
 
     def _member_event(self, event: Any) -> None:
         self.member.handle(event, self.context.now)
@@ -174,15 +178,30 @@ class Node:
         handler = self._messages.get(type(message))
         if handler is None:
             self.member.handle(event, self.context.now)
-            if isinstance(message, Delta):
-                self.asks.on_delta(message)
-            elif isinstance(message, Ack):
-                self.asks.on_ack(message)
+            self._merged(message)
         else:
             peer = self.member.repair.peers.get(event.origin)
             if peer is not None:
                 peer.heard = self.context.now
                 handler(event.origin, message)
+
+    def _merged(self, message: Message) -> None:
+        if isinstance(message, Delta):
+            self.asks.on_delta(message)
+        elif isinstance(message, Ack):
+            self.asks.on_ack(message)
+
+    def _relayed(self, relay: Origin, relayed: Relayed) -> None:
+        """A message that came by way of another node is its source's, like any other."""
+        source, message = relayed
+        if not self.member.detours.arrived(relay, relayed, self.context.now):
+            return
+        handler = self._messages.get(type(message))
+        if handler is None:
+            self.member.take(source, message, self.context.now)
+            self._merged(message)
+        else:
+            handler(source, message)
 
     def _claimed(self, sender: Origin, claim: Claim) -> None:
         if claim.kind in (JOIN, LEAVE):

@@ -15,6 +15,7 @@ from typing import Any
 
 from registry.core.events import (
     Connect,
+    Detour,
     Disconnect,
     HoldCalls,
     Joined,
@@ -312,9 +313,7 @@ class World:
                 if origin in host.links:
                     self.unlink(host, self.hosts[origin], effect.reason)
             case Reply():
-                self.replies.setdefault(effect.request, []).append(effect)
-                if then := self.expected.pop(effect.request, None):
-                    then(effect)
+                self.answered(effect)
             case Report():
                 self.reports.append((self.now, effect))
             case Drained():
@@ -323,8 +322,16 @@ class World:
                 self.at(self.delay(), lambda: self.step(host, self.strategy(effect)))
             case HoldCalls(on):
                 host.workers.held = on
+            case Detour():
+                pass  # it is about calls, which do not pass through this world
             case _:
                 host.workers.carry_out(effect)
+
+    def answered(self, reply: Reply) -> None:
+        """An ask has come to its end."""
+        self.replies.setdefault(reply.request, []).append(reply)
+        if then := self.expected.pop(reply.request, None):
+            then(reply)
 
     def wake(self, host: Host, at: float) -> None:
         """The earliest wish counts; a late `Ticked` is harmless."""

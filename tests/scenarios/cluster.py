@@ -15,6 +15,7 @@ from typing import Any
 
 from registry.core.events import (
     Connect,
+    Detour,
     Disconnect,
     Joined,
     LinkDown,
@@ -105,6 +106,7 @@ class Cluster:
         self.replies: dict[str, Reply] = {}
         self.links: dict[tuple[str, str], deque[Any]] = {}  #: (from, to) by node name
         self.sides: dict[str, int] = {}  #: nodes with another number are behind a cut
+        self.cables: set[frozenset[str]] = set()  #: pairs between which nothing passes
         self.held: set[str] = set()
         self.kept: list[tuple[str, Any, str]] = []  #: (node, event, kind) held back
         self.dropped: set[str] = set()
@@ -145,7 +147,7 @@ class Cluster:
     def reach(self, one: str, other: str) -> bool:
         """Whether a cable leads from one to the other, and both run."""
         same_side = self.sides.get(one, 0) == self.sides.get(other, 0)
-        return one in self.nodes and other in self.nodes and same_side
+        return one in self.nodes and other in self.nodes and same_side and frozenset((one, other)) not in self.cables
 
     def link(self, one: str, other: str) -> None:
         """A link comes to stand, unless one side refuses the other's incarnation."""
@@ -170,9 +172,15 @@ class Cluster:
             if one < other and not self.reach(one, other):
                 self.unlink(one, other)
 
+    def cut_cable(self, one: str, other: str) -> None:
+        """Two nodes lose their link and cannot make a new one; others may reach both."""
+        self.cables.add(frozenset((one, other)))
+        self.unlink(one, other)
+
     def heal(self) -> None:
         """All cables are whole again; nodes find each other when they dial."""
         self.sides.clear()
+        self.cables.clear()
 
     def skew(self, name: str, seconds: float) -> None:
         """The clock of a node that does not run yet will be off by so much."""
@@ -228,6 +236,8 @@ class Cluster:
             case HoldCalls(on):
                 running.held = on
                 self.log.append(f"{name}: {'holds its calls' if on else 'answers again'}")
+            case Detour():
+                pass
             case LeaseGate(serial, lease):
                 worker = running.workers[serial]
                 worker.gate = worker.gate.under(lease, lambda: self.now + running.skew)

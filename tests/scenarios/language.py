@@ -40,6 +40,7 @@ class Scenario:
             "crash-worker": lambda name, process: self.cluster.end_worker(name, process, False, "ValueError: no"),
             "end-worker": lambda name, process: self.cluster.end_worker(name, process, True),
             "cut": self.cut,
+            "cut-cable": self.cluster.cut_cable,
             "heal": self.cluster.heal,
             "hold": lambda *kinds: self.cluster.held.update(kinds),
             "release": lambda *kinds: self.cluster.held.difference_update(kinds or set(self.cluster.held)),
@@ -126,7 +127,11 @@ class Scenario:
         """What each node looks up, what runs where, and whom each node holds for what."""
         lines: list[str] = []
         for name, running in sorted(self.cluster.nodes.items()):
-            others = [f"{m.origin} {m.state}" for m in running.node.members() if m.origin != running.node.origin]
+            others = [
+                f"{m.origin} {m.state}{m.relay and f' by {m.relay}'}"
+                for m in running.node.members()
+                if m.origin != running.node.origin
+            ]
             status = running.node.member.record.status
             ready = "" if running.node.member.ready else ", not ready"
             lines.append(f"{name} {running.node.origin} {status}{ready}; sees {', '.join(others) or 'nobody'}")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.core.directory import DEAD, DEFINITION, ENDED, ENDED_KEPT, NODE, SUSPECT, VIEW, NodeRecord, ViewRecord
-from registry.core.messages import KINDS, Delta, Message, SummaryHash, Want
+from registry.core.messages import KINDS, Delta, Message, Relay, Relayed, SummaryHash, Want
 from registry.core.names import GONE, GROUP, RUNNING, Registration, Spec
 from registry.mesh.codec import FRAME_OVERHEAD, Codec, CodecError
 
@@ -70,7 +70,13 @@ FIELDS: dict[type, st.SearchStrategy[Any]] = {Spec: specs}
 DELTAS = st.builds(Delta, texts, origins, numbers, numbers, changes, numbers, numbers)
 
 
+ENVELOPES = (Relay, Relayed)
+
+
 def messages_of(kind: type[Message]) -> st.SearchStrategy[Any]:
+    if kind in ENVELOPES:
+        inner = st.sampled_from([kind for kind in KINDS.values() if kind not in ENVELOPES]).flatmap(messages_of)
+        return st.builds(kind, origins, inner)
     return DELTAS if kind is Delta else st.builds(kind)
 
 
@@ -126,6 +132,22 @@ def test_a_flipped_byte_is_a_codec_error_or_messages(message: Message, data: st.
     frame = bytearray(frame_of(message))
     frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
     test_arbitrary_bytes_are_a_codec_error_or_messages.hypothesis.inner_test(bytes(frame))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ENVELOPES, ids=lambda kind: kind.__name__)
+def test_nothing_is_put_into_two_envelopes(kind: type[Message]) -> None:
+    relayed = Relayed("n1.1", Want("rooms", "n1.1", 7))
+    with pytest.raises(TypeError, match=f"{kind.__name__} holds no Relayed"):
+        CODEC.encode(kind("n2.1", relayed))
+    twice = msgspec.msgpack.encode([26, ["n1.1", [26, ["n2.1", [5, ["rooms", "n1.1", 7]]]]]])
+    with pytest.raises(CodecError, match="message 0 of the frame is no Relayed: a message with the number 26 has no"):
+        CODEC.decode(CODEC.frame([twice]))
+
+
+def test_a_bad_message_in_an_envelope_is_named() -> None:
+    bad = msgspec.msgpack.encode([25, ["n1.1", [5, ["rooms", "n1.1", "seven"]]]])
+    with pytest.raises(CodecError, match="message 0 of the frame is no Relay: Expected `int`, got `str`"):
+        CODEC.decode(CODEC.frame([bad]))
 
 
 @given(messages, st.data())
