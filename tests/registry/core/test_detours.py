@@ -100,7 +100,7 @@ def test_a_change_is_there_and_acknowledged_as_soon_as_over_a_link(web: Web) -> 
 def test_heartbeats_that_take_a_detour_are_votes(web: Web) -> None:
     web.block("n1.1", "n3.1")
     web.pass_time(5)
-    votes = web.members["n1.1"].quorum._votes  # noqa: SLF001 - nothing else tells whose vote it was
+    votes = web.members["n1.1"].quorum._votes
     assert all(votes[origin] > web.now - 2 * LAN.heartbeat for origin in ("n2.1", "n3.1", "n4.1"))
 
 
@@ -257,7 +257,7 @@ def test_faults_are_remembered_within_bounds(web: Web) -> None:
     member = web.members["n1.1"]
     for number in range(2, 400):
         member.step(Received("n2.1", Relayed(f"n9.{number}", WANT)), web.now)
-    assert len(member.detours._faults) <= 256  # noqa: SLF001 - the bound is what this is about
+    assert len(member.detours._faults) <= 256
 
 
 # ----------------------------------------------------------------------------------------------------------- any web
