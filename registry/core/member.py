@@ -473,7 +473,7 @@ class Member:
         self._calm_at = self.directory_moves if self._is_calm(there - {self.origin}, now) else -1
 
     def _is_calm(self, others: set[Origin], now: float) -> bool:
-        """Whether all are members, directly linked and heard: until something is said, only silence changes anything."""
+        """Whether all are members, linked directly and heard: until something is said, only silence changes it."""
         settled = others == self._reached and not self.dead and not self._outside and self.record.status != JOINING
         linked = not self.detours.via and others <= self.repair.peers.keys()
         return settled and linked and all(self._hears_itself(o, now) for o in others)
