@@ -85,13 +85,13 @@ class Drain:
             return True
         self._look_at = now + LOOK
         left = list(_of(self._node, self._incarnation).values_list("sworm", "name"))
-        changed = self._gone_from({*left})
+        changed = {step.number: step for step in self._gone_from({*left})}
         self.ended = self._end(there, left, now)
         if self.ended is not None and self.ended.code == LEFT_BEHIND:
-            changed += self._without_state(now)
+            changed |= {step.number: step for step in self._without_state(now)}
         done = self.operation.total - len(self._open)
         return (not changed and self.ended is None) or operations.store(
-            self.operation, self._term, changed, done, self.ended
+            self.operation, self._term, changed.values(), done, self.ended
         )
 
     def _gone_from(self, left: set[tuple[str, str]]) -> list[Step]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import redis
 from django.conf import settings
-from django.db import Error, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from registry.readmodel import EventRow
 from supervisor import draining, operations
@@ -31,6 +31,9 @@ from supervisor.models import FAILED, OPEN_STATES, PENDING, Operation
 from supervisor.operations import Term
 
 logger = logging.getLogger(__name__)
+
+#: What a database raises that is away; whatever else it raises is a defect of ours in what was asked of it.
+OUTAGE = (OperationalError, InterfaceError)
 
 #: Seconds between two turns while operations are under way and nothing wakes it, and while there are none.
 BUSY, IDLE = 0.25, 1.0
@@ -134,7 +137,7 @@ class Engine:
             self._woken.clear()
             try:
                 self.turn()
-            except Error as error:
+            except OUTAGE as error:
                 logger.warning("operations wait for the database: %s", str(error).partition("\n")[0])
                 self._forget()
                 self._stopping.wait(IDLE)
@@ -157,7 +160,7 @@ class Engine:
         for row in rows.values():
             try:
                 self._turn_of(row, term)
-            except Error:
+            except OUTAGE:
                 raise
             except Exception:  # a defect of ours in one of them must not hold up the others
                 logger.exception("operation %s failed", row.pk)

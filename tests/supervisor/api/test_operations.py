@@ -199,6 +199,34 @@ def test_a_drain_that_left_something_behind_has_failed_and_names_it(
     assert found["steps"][-1]["state"] == "failed"
 
 
+def test_the_last_node_leaves_everything_behind_at_once(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver
+) -> None:
+    agent.answers["drain"] = ACCEPTED
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    lobby.delete()
+    said(agent, "left_behind", sworm="rooms", name="lobby")
+    said(agent, "drain_ended")
+    Node.objects.filter(name="n1").update(status="left")
+    found = driver.ended(operation)
+    assert (found["state"], found["problem"]["code"]) == ("failed", "left_behind")
+    assert found["problem"]["left_behind"] == ["rooms/lobby"]
+
+
+def test_an_operation_that_cannot_be_stored_has_failed_and_holds_up_no_other(
+    ask: Asking, lobby: Process, agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent.answers["drain"] = ACCEPTED
+    operation = drain(ask).body["id"]
+    driver.until(operation, lambda found: agent.seen)
+    add_process("rooms", "lobby", node="n2", epoch=7)
+    store = operations._store_steps
+    monkeypatch.setattr(operations, "_store_steps", lambda of, steps: store(of, [*steps] * 2))
+    found = driver.ended(operation)
+    assert (found["state"], found["problem"]["code"]) == ("failed", "internal")
+
+
 def test_a_node_that_goes_without_a_word_did_not_hand_over(
     ask: Asking, lobby: Process, agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
