@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, F, Func, QuerySet, Value
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
 from registry.models import Counter
@@ -25,6 +26,8 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 PAGING = ("limit", "cursor")
+
+_TRUTH = BooleanField()
 
 
 def query(request: HttpRequest, allowed: Iterable[str]) -> dict[str, str]:
@@ -90,15 +93,17 @@ def decode_cursor(text: str, shape: Sequence[type]) -> list[Any]:
     return key
 
 
-def after(fields: Sequence[str], key: Sequence[Any], *, descending: bool = False) -> Q:
-    """Rows that come after a key, in the order of these fields."""
-    comparison = "lt" if descending else "gt"
-    wanted = Q()
-    for depth, field in enumerate(fields):
-        equal = {name: key[index] for index, name in enumerate(fields[:depth])}
-        wanted |= Q(**equal, **{f"{field}__{comparison}": key[depth]})
-    # The first field alone lets the index find where to start.
-    return wanted & Q(**{f"{fields[0]}__{comparison}e": key[0]}) if len(fields) > 1 else wanted
+def after(fields: Sequence[str], key: Sequence[Any], *, descending: bool = False) -> Func:
+    """Rows that come after a key, in the order of these fields: compared as a row, so that an index in that order is
+    entered where the page begins, however many rows share the first field.
+    """
+    row = _row(F(field) for field in fields)
+    comparison = " < " if descending else " > "
+    return Func(row, _row(map(Value, key)), template="%(expressions)s", arg_joiner=comparison, output_field=_TRUTH)
+
+
+def _row(parts: Iterable[Combinable]) -> Func:
+    return Func(*parts, template="(%(expressions)s)", output_field=_TRUTH)
 
 
 def page(

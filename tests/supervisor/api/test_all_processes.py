@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from supervisor.api.all_processes import SORTS
 from tests.asking import Asking, asking
@@ -49,6 +51,54 @@ def test_filters_go_before_the_order(several: None, ask: Asking) -> None:
     found = pages(ask, "sworm=games&node=n1&sort=name&order=desc")
     assert [item["name"] for item in found] == ["b", "a"]
     assert [item["sworm"] for item in pages(ask, "q=B")] == ["games", "rooms"]
+
+
+FILL = """
+    INSERT INTO registry_process (sworm, name, pid, node, epoch, state, target, args, kwargs, isolation, groups, meta,
+                                  restarts, started_at, "of", revision)
+    SELECT 's' || n % 5, md5(n::text), 'n' || n % 9 || '.1.' || n, 'n' || n % 9, n * 7919 % 20011,
+           CASE n % 500 WHEN 0 THEN 'failed' ELSE 'running' END, 'chat:Room', '[]', '{}', 'task', '[]', '{}',
+           n % 17 / 16, now() - make_interval(secs => n), '', n
+    FROM generate_series(1, 20000) AS n
+"""
+JOIN = """
+    INSERT INTO registry_membership (sworm, "group", pid, name, revision)
+    SELECT sworm, 'g' || revision % 500, pid, name, revision FROM registry_process
+"""
+
+
+@pytest.fixture
+def many(db: None) -> None:
+    """As many processes, and memberships, as make the planner think."""
+    observer_writes()
+    with connection.cursor() as cursor:
+        for statement in (FILL, JOIN, "ANALYZE registry_process", "ANALYZE registry_membership"):
+            cursor.execute(statement)
+
+
+def plans(ask: Asking, query: str) -> list[str]:
+    """How PostgreSQL finds the first page and the next."""
+    with CaptureQueriesContext(connection) as seen:
+        first = ask.get(f"/processes?limit=20&{query}").body
+        ask.get(f"/processes?limit=20&{query}&cursor={first['next_cursor']}")
+    found = [one["sql"] for one in seen if one["sql"].startswith("SELECT") and '"args"' in one["sql"]]
+    assert (len(first["items"]), len(found)) == (20, 2)
+    with connection.cursor() as cursor:
+        for statement in found:
+            cursor.execute(f"EXPLAIN {statement}")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def test_every_order_is_an_index_entered_where_the_page_begins(many: None, ask: Asking) -> None:
+    for sort in SORTS:
+        for order in ("asc", "desc"):
+            plan = "\n".join(plans(ask, f"sort={sort}&order={order}"))
+            assert "Index Scan" in plan
+            assert "Index Cond: (ROW(" in plan
+            assert "Sort" not in plan
+            assert "Filter" not in plan
+    for filters in ("node=n3", "state=failed", "group=g7", "name_prefix=ab", "node=n3&sort=started_at"):
+        assert "Seq Scan" not in "\n".join(plans(ask, filters))
 
 
 def test_a_bound_token_sees_its_own_sworms(several: None) -> None:
