@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+#: Characters of what an exception of users' code says that travel.
+MAX_DETAIL = 2_000
+
 
 class SwormError(Exception):
     """Something went wrong in the cluster."""
@@ -16,7 +19,7 @@ class SwormError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, detail: str = "") -> None:
-        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.detail = sendable(detail) or (type(self).__doc__ or "").strip()
         super().__init__(self.detail)
 
 
@@ -160,6 +163,18 @@ def from_code(code: str, detail: str = "", pid: str = "") -> SwormError:
 
 
 def described(error: BaseException) -> str:
-    """An exception as one line for people: `ValueError: no such seat`."""
-    text = str(error)
+    """An exception as one line for people: `ValueError: no such seat`; at most `MAX_DETAIL` characters of its text.
+
+    Users' exceptions may hold what UTF-8 cannot, and may fail to say anything at all.
+    """
+    try:
+        text = sendable(str(error))
+    except Exception as another:  # noqa: BLE001 - users' code raises anything
+        text = f"its text raised {type(another).__name__}"
+    text = text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 2] + " …"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def sendable(text: str) -> str:
+    """Text as UTF-8 can hold it: lone surrogates are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -90,6 +90,7 @@ class Link:
         self.over: asyncio.Future[int] = loop.create_future()  #: exit status
         self.executor: Executor | None = None
         self.kind = ""
+        self.read = 0  #: id of the last message that came
 
     def _answer_to(self, number: int, timeout: float) -> Any:
         """The answer to what was asked, waited for on the loop's own thread. Raises `TimeoutError`, `SwormError`."""
@@ -136,7 +137,7 @@ class Link:
         self.loop.call_soon(self._last_word, normal, detail)  # after the letters that this end bounces or fails
 
     def _last_word(self, normal: bool, detail: str) -> None:
-        self.pipe.send(frames.EXITED, normal, detail)
+        self.pipe.send(frames.EXITED, normal, detail, self.read)
         self._leave(0 if normal else 1)
 
     def _leave(self, status: int) -> None:
@@ -169,10 +170,8 @@ class Link:
             self._tell(self.executor, kind, fields)
 
     def _tell(self, executor: Executor, kind: int, fields: list[Any]) -> None:
-        if kind == frames.CALL:
-            executor.deliver(FrameCall(self, *fields))
-        elif kind == frames.CAST:
-            executor.deliver(FrameCast(self, *fields))
+        if kind in (frames.CALL, frames.CAST):
+            self._deliver(executor, FrameCall if kind == frames.CALL else FrameCast, *fields)
         elif kind == frames.FREEZE:
             self._freeze(executor)
         elif kind == frames.THAW:
@@ -185,6 +184,11 @@ class Link:
             executor.give_state(*fields)
         elif kind == frames.STOP:
             executor.stop(*fields)
+
+    def _deliver(self, executor: Executor, letter: type[FrameCall], number: int, message: Any) -> None:
+        if not self.over.done():  # else it has said which message was its last
+            self.read = number
+            executor.deliver(letter(self, number, message))
 
     def _freeze(self, executor: Executor) -> None:
         executor.gate.freeze()
@@ -251,7 +255,7 @@ def run_function(link: Link, order: StartWorker, found: target.Found) -> int:
         detail = "" if normal else f"SystemExit: {leaving.code}"
     except BaseException as error:
         normal, detail = False, shortened(error)
-    say(link.pipe.send, frames.EXITED, normal, detail)
+    say(link.pipe.send, frames.EXITED, normal, detail, 0)
     return 0 if normal else 1
 
 

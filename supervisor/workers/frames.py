@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from supervisor.errors import BadValue
 from supervisor.workers.values import pack, unpack
 
 # Agent to child.
@@ -32,7 +33,7 @@ TAKE_CHECKPOINT = 11  #: timeout in seconds
 # Child to agent.
 STARTED = 20  #: what kind of worker it is: one of `KINDS`
 FAILED = 21  #: code, detail
-EXITED = 22  #: normal, detail
+EXITED = 22  #: normal, detail, id of the last message that was read
 REPLY = 23  #: id, value
 FAILURE = 24  #: id, code, detail
 BOUNCED = 25  #: id
@@ -59,8 +60,10 @@ class BrokenFrame(Exception):
 
 
 def framed(*fields: Any) -> bytes:
-    """One frame. Raises `BadValue` for what is no MessagePack value."""
+    """One frame. Raises `BadValue` for what is no MessagePack value, or too large."""
     body = pack(fields)
+    if len(body) > MAX_FRAME:
+        raise BadValue(f"too large: {len(body)} bytes; at most {MAX_FRAME} travel")
     return len(body).to_bytes(_LENGTH, "big") + body
 
 

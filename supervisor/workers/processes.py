@@ -2,7 +2,7 @@
 
 Law: a child never outlives its agent (parent-death signal), and is gone when `exited` is told: its end is what the
 kernel says (pidfd), its frames only say why. Messages are handed on at once and wait in the child; a freeze brings
-back those that it has not begun.
+back those that it has not begun, and so does its end, as far as it said which it has read.
 """
 
 # ruff: noqa: BLE001 - users' code raises anything, and costs only itself
@@ -92,6 +92,7 @@ class ProcessExecutor(Executor):
         "next_id",
         "outstanding",
         "pipe",
+        "read",
         "returned",
         "stopping",
         "taking",
@@ -108,6 +109,7 @@ class ProcessExecutor(Executor):
         self.pipe: Frames | None = None
         self.kind = ""  #: of `frames.KINDS`, once it has started
         self.exit: tuple[bool, str] | None = None  #: what its last frame said
+        self.read: int | None = None  #: and which message it read last
         self.failure: tuple[str, str] | None = None  #: code and detail of a start that came to nothing
         self.stopping = False
         self.freezing = False
@@ -185,6 +187,8 @@ class ProcessExecutor(Executor):
             normal, detail = True, ""
         elif self.kind and not normal:
             log.warning("%s crashed: %s", self.label, detail)
+        unread = [number for number in self.outstanding if self.read is not None and number > self.read]
+        self.returned += [self.outstanding.pop(number) for number in unread]
         letters = list(self.outstanding.values())
         self.outstanding.clear()
         if self.kind or self.stopping:
@@ -208,9 +212,16 @@ class ProcessExecutor(Executor):
         if self.thawing is not None:
             self.thawing.append(letter)
             return
+        if self.exit is not None:
+            self.returned.append(letter)
+            return
         self.next_id += 1
         self.outstanding[self.next_id] = letter
-        self._send(frames.CALL if letter.wants_reply else frames.CAST, self.next_id, letter.message)
+        try:
+            self._send(frames.CALL if letter.wants_reply else frames.CAST, self.next_id, letter.message)
+        except BadValue as error:
+            del self.outstanding[self.next_id]
+            letter.fail(BadValue(f"the message is {error}"))
 
     def _send(self, *fields: Any) -> None:
         if self.pipe is not None:
@@ -334,7 +345,7 @@ class ProcessExecutor(Executor):
         elif kind == frames.FAILED:
             self.failure = (fields[0], fields[1])
         elif kind == frames.EXITED:
-            self.exit = (fields[0], fields[1])
+            self.exit, self.read = (fields[0], fields[1]), fields[2]
             if not self.stopping:
                 self.host.loop.call_later(GRACES * self.host.grace, self._insist, signal.SIGTERM)
 

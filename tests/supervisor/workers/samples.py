@@ -17,6 +17,13 @@ from supervisor import AlreadyStarted, NotHandled, Sworm, SwormError, Worker, Wo
 from supervisor.backend import current_backend
 
 
+class Large(Worker):
+    """Answers with so many bytes, or with the number of what it gets."""
+
+    def handle_call(self, message: Any) -> Any:
+        return b"x" * message if isinstance(message, int) else len(message)
+
+
 class Echo(Worker):
     """Answers with what it is told; does what it is told."""
 

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from supervisor.core.events import StateGiven, StateTaken, WorkerExited, WorkerStarted
-from supervisor.errors import NotHandled, WorkerCrashed
+from supervisor.errors import BadValue, NotHandled, WorkerCrashed
 from supervisor.workers.launch import environment
 from supervisor.workers.values import pack, unpack
 from tests.supervisor.workers.stage import LIMIT, Stage
@@ -117,6 +117,25 @@ async def test_a_crash_in_a_child_is_as_one_at_home(stage: Stage) -> None:
     exited = await stage.told(WorkerExited, serial)
     assert not exited.normal
     assert "no seat" in exited.detail
+
+
+async def test_what_comes_after_a_crash_goes_to_whoever_is_next(stage: Stage) -> None:
+    serial = await stage.start("Echo", isolation="process")
+    with pytest.raises(WorkerCrashed, match="no seat"):
+        await stage.call(serial, {"raise": "no seat"})
+    late = stage.send(serial, "late")
+    await stage.told(WorkerExited, serial)
+    assert await late.wait() == ("bounce", "")
+
+
+@pytest.mark.parametrize("size", [17_000_000, 50_000_000])
+async def test_what_is_too_large_for_the_pipe_is_refused_and_the_worker_lives(stage: Stage, size: int) -> None:
+    serial = await stage.start("Large", isolation="process")
+    with pytest.raises(WorkerCrashed, match="the worker's reply is too large"):
+        await stage.call(serial, size)
+    with pytest.raises(BadValue, match="the message is too large"):
+        await stage.call(serial, b"x" * size)
+    assert await stage.call(serial, "short") == 5
 
 
 async def test_a_killed_child_is_a_crash_that_says_so(stage: Stage) -> None:
