@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import machine, table
 from bench.cluster import Bench, Trouble, bench
-from bench.measures import calling, failing, holding, registering, watching, whole
+from bench.measures import calling, failing, healing, holding, registering, watching, whole
 from bench.rows import ROWS, results
 from bench.scale import FULL, QUICK, Scale
 
@@ -31,6 +31,7 @@ MEASURES: dict[str, Measure] = {
     "kill": failing.kill,
     "stop": failing.stop,
     "handoff": failing.handoff,
+    "heal": healing.heal,
     "memory": holding.memory,
     "idle": holding.idle,
     "up": whole.up,

@@ -65,23 +65,36 @@ class Cluster:
             self._incarnations[name] = self._wait_ready(name)
 
     def _spawn(self, name: str, sworms: str) -> subprocess.Popen[bytes]:
-        join = [parts.mesh_url(port) for other, port in self._ports.items() if other != name]
+        join = [self._mesh_url(other) for other in self._ports if other != name]
         environ = {
             **parts.for_agent(os.environ), "PYTHONPATH": str(parts.ROOT), "DJANGO_SETTINGS_MODULE": "swormweb.settings",
             "REDIS_URL": self._redis_url, "SWORM_CLUSTER_KEY": self._key, "SWORM_MESH_PRESET": "local",
             "SWORM_ALLOWED_MODULES": "bench", "SWORM_LOG_LEVEL": "WARNING",
         }  # fmt: skip
-        part = parts.agent(name, self._ports[name], environ, join)
-        return spawn([*part.command, "--sworms", sworms], environ, self._folder / f"{name}.log", parts.ROOT)
+        joins = [word for url in join for word in ("--join", url)]
+        listen = f"{self._host(name)}:{self._ports[name]}"
+        command = parts.manage("agent", "--name", name, "--listen", listen, *joins, "--sworms", sworms)
+        return spawn(self._within(name, command), environ, self._folder / f"{name}.log", parts.ROOT)
+
+    def _host(self, name: str) -> str:
+        """The address of a node."""
+        return ports.HOST
+
+    def _within(self, name: str, command: Sequence[str]) -> Sequence[str]:
+        """The command line that runs this one where the node is."""
+        return command
+
+    def _mesh_url(self, name: str) -> str:
+        return f"ws://{self._host(name)}:{self._ports[name]}"
 
     def _wait_ready(self, name: str) -> int:
         others, deadline = [other for other in self._ports if other != name], time.monotonic() + PATIENCE
-        while reason := health.agent_reason(self._ports[name], others):
+        while reason := health.agent_reason(self._ports[name], others, self._host(name)):
             if self._agents[name].poll() is not None or time.monotonic() > deadline:
                 log = (self._folder / f"{name}.log").read_text()[-2_000:]
                 raise Trouble(f"{name} {reason}\n{log}")
             time.sleep(0.02)
-        return health.incarnation(self._ports[name])
+        return health.incarnation(self._ports[name], self._host(name))
 
     # ------------------------------------------------------------------------------------------------------- commands
 
@@ -101,9 +114,13 @@ class Cluster:
     def driver(self, node: str) -> str:
         """The name of a driver on this node; one is started when there is none."""
         if node not in self._drivers:
-            self.define("drivers")
+            self.define(self._drivers_sworm(node))
             self._drivers[node] = next(self._drivers_on(node))
         return self._drivers[node]
+
+    def _drivers_sworm(self, node: str) -> str:
+        """The sworm of a node's driver."""
+        return "drivers"
 
     def _drivers_on(self, node: str) -> Iterator[str]:
         for number in range(_TRIES):
@@ -116,7 +133,7 @@ class Cluster:
                 "meta": {},
                 "claim": "",
             }
-            told = self._ask(node, "register", PATIENCE, sworm="drivers", name=name, **fields)
+            told = self._ask(node, "register", PATIENCE, sworm=self._drivers_sworm(node), name=name, **fields)
             if told["node"] == node:
                 yield name
         raise Trouble(f"no name of {_TRIES} belongs on {node}")
@@ -126,21 +143,28 @@ class Cluster:
         message = {"job": job, **arguments}
         milliseconds = int(PATIENCE * 1_000)
         name = self.driver(node)
-        return self._ask(node, "call", PATIENCE, sworm="drivers", name=name, message=message, timeout_ms=milliseconds)
+        sworm = self._drivers_sworm(node)
+        return self._ask(node, "call", PATIENCE, sworm=sworm, name=name, message=message, timeout_ms=milliseconds)
 
     def begin(self, node: str, job: str, **arguments: Any) -> Future[Any]:
         """`drive` without waiting."""
         self.driver(node)
         return self._threads.submit(self.drive, node, job, **arguments)
 
-    def register(self, sworm: str, names: Sequence[str], target: str, callers: int, *args: Any) -> dict[str, Any]:
-        """Register names by callers on n1; see `bench.workers.register`."""
+    def register(
+        self, sworm: str, names: Sequence[str], target: str, callers: int, *args: Any, on: str = "n1"
+    ) -> dict[str, Any]:
+        """Register names by callers on a node; see `bench.workers.register`."""
         told: dict[str, Any] = self.drive(
-            "n1", "register", sworm=sworm, target=target, names=list(names), callers=callers, args=list(args)
+            on, "register", sworm=sworm, target=target, names=list(names), callers=callers, args=list(args)
         )
         return told
 
     # ------------------------------------------------------------------------------------------------------ processes
+
+    def processes(self, node: str) -> int:
+        """How many processes its supervisor has, drivers included."""
+        return int(self._ask(node, "ping", PATIENCE)["processes"])
 
     def process(self, node: str) -> psutil.Process:
         """The agent's process."""

@@ -20,6 +20,8 @@ class Scale:
     calls: int = 20_000
     failover: int = 1_000
     counters: int = 300
+    conflicts: int = 100
+    settled_seconds: float = 6.0
     memory: int = 10_000
     idle_names: int = 5_000
     idle_seconds: float = 10.0
@@ -36,6 +38,7 @@ FULL = Scale()
 
 #: Only shows that every row can be measured.
 QUICK = Scale(
-    small=40, large=80, seen=5, spread=60, lookups=2_000, calls=200, failover=30, counters=6, memory=60, idle_names=30,
-    idle_seconds=0.5, rest=3, rest_idle=1, rest_idle_seconds=0.1, batch=30, many=120, changes=30, viewers=3,
+    small=40, large=80, seen=5, spread=60, lookups=2_000, calls=200, failover=30, counters=6, conflicts=6,
+    settled_seconds=3.0, memory=60, idle_names=30, idle_seconds=0.5, rest=3, rest_idle=1, rest_idle_seconds=0.1,
+    batch=30, many=120, changes=30, viewers=3,
 )  # fmt: skip

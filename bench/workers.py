@@ -15,9 +15,13 @@ from supervisor import NotHandled, NotRegistered, Sworm, SwormError, Worker
 
 ECHO = "bench.workers:Echo"
 BALLAST = "bench.workers:Ballast"
+WITNESS = "bench.workers:Witness"
 
 #: Pause of a thread that waits for names, in seconds: what it adds to a time.
 GLANCE = 0.0002
+
+#: Pause between two looks at one of a hundred names, in seconds: what it adds to a time.
+WATCH = 0.005
 
 #: How many calls at once when it is seen whether every name answers.
 ASKERS = 50
@@ -38,6 +42,14 @@ class Echo(Worker):
     def handle_call(self, message: Any) -> Any:
         """The message itself."""
         return message
+
+
+class Witness(Worker):
+    """It tells who it is: a process of a name, not the name."""
+
+    def handle_call(self, message: Any) -> Any:
+        """The pid."""
+        return self.pid
 
 
 class Ballast(Worker):
@@ -203,7 +215,28 @@ async def answer(sworm: str, names: list[str], limit: float) -> dict[str, Any]:
     return {"at": time.time(), "replies": replies, "lost": [name for name in names if name not in replies]}
 
 
+async def watch(sworm: str, names: list[str], seconds: float) -> dict[str, dict[str, list[float]]]:
+    """Call and look up every name again and again: by name and pid, when it answered and was seen here last."""
+    wanted, until = pool(sworm), time.time() + seconds
+    told: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+
+    async def caller(name: str) -> None:
+        while time.time() < until:
+            pid = wanted.whereis_name(name)
+            if pid is not None:
+                told[name].setdefault(pid, [0.0, 0.0])[1] = time.time()
+            try:
+                pid = await wanted.call(name, "who", timeout=1)
+                told[name].setdefault(pid, [0.0, 0.0])[0] = time.time()
+            except SwormError:
+                pass
+            await asyncio.sleep(WATCH)
+
+    await asyncio.gather(*(caller(name) for name in names))
+    return told
+
+
 JOBS: dict[str, Job] = {
     job.__name__: job
-    for job in (register, register_slowly, register_at, see, look_up, list_all, where, call, gone, answer)
+    for job in (register, register_slowly, register_at, see, look_up, list_all, where, call, gone, answer, watch)
 }

@@ -1,9 +1,10 @@
 """Finds the first peers: dials the URLs to join until each has answered once, and again whenever there is nobody.
 
-Law: a URL is *tried* once its first dial came to an end, either way, and *reached* once a link came of it. `joined` is
-told once, when every URL was tried, or `PATIENCE` after a first link stands, because that peer's directory names all
-others. A URL that was never reached is dialled on, so that two halves which started apart find each other; one that was
-is left to the directory as long as any peer is there. Runs on the mesh's loop; nothing here blocks.
+Law: a URL is *tried* once its first dial came to an end, either way, and *reached* once a link came of it; one whose
+node is there and keeps this one out is neither, so that nobody founds a cluster beside the one that it belongs to.
+`joined` is told once, when every URL was tried, or `PATIENCE` after a first link stands, because that peer's directory
+names all others. A URL that was never reached is dialled on, so that two halves which started apart find each other;
+one that was is left to the directory as long as any peer is there. Runs on the mesh's loop; nothing here blocks.
 """
 
 from __future__ import annotations
@@ -76,8 +77,10 @@ class Joining:
             self._pauses[url] = FIRST_PAUSE
             self._later(url)
 
-    def failed(self, url: str, reached: bool, ourselves: bool) -> None:
-        """A dial came to nothing, or found a peer that is linked (`reached`), or this node itself (`ourselves`)."""
+    def failed(self, url: str, reached: bool, ourselves: bool, kept_out: bool = False) -> None:
+        """A dial came to nothing, or found a peer that is linked (`reached`), or this node itself (`ourselves`), or a
+        peer that lets this node in as soon as something is mended (`kept_out`).
+        """
         if url not in self._pauses:
             return
         if ourselves:
@@ -86,8 +89,9 @@ class Joining:
         if ourselves or reached:
             self._settle(url)
             return
-        self._untried.discard(url)
-        self._check()
+        if not kept_out:
+            self._untried.discard(url)
+            self._check()
         self._later(url)
 
     def _settle(self, url: str) -> None:

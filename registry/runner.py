@@ -39,7 +39,7 @@ from registry.core.events import (
 )
 from registry.core.ids import Origin, node_of
 from registry.joining import Joining
-from registry.mesh.protocol import DUPLICATE, SELF, Hello, Mesh, Message
+from registry.mesh.protocol import CLOCK_SKEW, DUPLICATE, REFUSED, SELF, Hello, Mesh, Message
 
 _TICK = Ticked()
 
@@ -281,7 +281,9 @@ class Runner:
             self.enter(LinkRefused(origin, refused, reason))
         elif self._joining:
             word = reason.partition(":")[0]
-            self._joining.failed(url, reached=word == DUPLICATE, ourselves=word == SELF)
+            self._joining.failed(
+                url, reached=word == DUPLICATE, ourselves=word == SELF, kept_out=word in (CLOCK_SKEW, REFUSED)
+            )
 
     def message_refused(self, origin: Origin, reason: str) -> None:
         """A message broke the rules: worth a report, since a sound cluster has none."""

@@ -18,12 +18,16 @@ from registry.mesh.callbacks import Callbacks
 from registry.mesh.handshake import Acceptor, Dialler, Terms, check_key
 from registry.mesh.link import MEETING, OVER, Dial, Link
 from registry.mesh.protocol import (
+    CLOCK_SKEW,
+    CLUSTER_KEY,
     DUPLICATE,
     LOST,
     NOT_THERE,
     PROTOCOL_VERSION,
     REFUSED,
     TIMEOUT,
+    VERSION,
+    WRONG_LANE,
     Handler,
     Hello,
     Identity,
@@ -36,6 +40,12 @@ from registry.mesh.roster import Roster
 from registry.mesh.throttle import Throttle
 
 log = logging.getLogger("registry.mesh")
+
+#: Seconds between two words about what keeps this node out: it dials on all the time.
+SAY_AGAIN = 30.0
+
+#: What keeps a node out until somebody mends it, whoever of the two found it out.
+_MENDABLE = frozenset({CLUSTER_KEY, VERSION, CLOCK_SKEW, WRONG_LANE, REFUSED})
 
 
 class Board(Protocol):
@@ -73,6 +83,7 @@ class Meetings:
         self._calls = calls
         self._roster = roster
         self._throttle = Throttle()
+        self._out = Throttle(SAY_AGAIN)
         self._meeting: set[Link] = set()
         self._dials: dict[Dial, Link] = {}
         self._is_closed = False
@@ -155,6 +166,7 @@ class Meetings:
         wire, handshake = link.wire, link.handshake
         self.leave(link, reason)
         if link.asked is not None:
+            self._say_kept_out(link.asked[0], reason)
             self._dial_over(link, refused, reason, last_incarnation)
         else:
             peer = handshake.peer if handshake is not None else None
@@ -195,6 +207,12 @@ class Meetings:
         origin = peer.origin if peer is not None else None
         log.warning("turned away %s at %s: %s", origin or "a stranger", address, reason)
         self._calls.call(self._handler.peer_refused, address, origin, reason)
+
+    def _say_kept_out(self, url: str, reason: str) -> None:
+        """The other side says it in its log; whoever looks why this node is alone looks here."""
+        code = code_of(reason)
+        if code in _MENDABLE and self._out.pass_over(code, self._board.time()) is not None:
+            log.warning("no link with %s: %s", url, reason)
 
     def _dial_over(self, link: Link, refused: bool, reason: str, last: int | None) -> None:
         if link.asked is None or self._dials.get(link.asked) is not link:

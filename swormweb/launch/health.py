@@ -17,9 +17,9 @@ from swormweb.launch import ports
 _PATIENCE = 2.0
 
 
-def fetch(port: int, path: str, token: str = "") -> tuple[int, bytes]:
-    """Status and body of a GET on the loopback address; raises OSError or HTTPException."""
-    link = http.client.HTTPConnection(ports.HOST, port, timeout=_PATIENCE)
+def fetch(port: int, path: str, token: str = "", host: str = ports.HOST) -> tuple[int, bytes]:
+    """Status and body of a GET, on the loopback address unless told; raises OSError or HTTPException."""
+    link = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         link.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
         answer = link.getresponse()
@@ -28,9 +28,9 @@ def fetch(port: int, path: str, token: str = "") -> tuple[int, bytes]:
         link.close()
 
 
-def _asked(port: int, path: str = "/readyz", token: str = "") -> tuple[dict[str, Any], str]:
+def _asked(port: int, path: str = "/readyz", token: str = "", host: str = ports.HOST) -> tuple[dict[str, Any], str]:
     try:
-        status, body = fetch(port, path, token)
+        status, body = fetch(port, path, token, host)
     except OSError as error:
         return {}, f"does not answer yet ({error.strerror or error})"
     except http.client.HTTPException as error:
@@ -48,18 +48,18 @@ def web_reason(port: int) -> str:
     return _asked(port)[1]
 
 
-def agent_reason(port: int, others: Iterable[str]) -> str:
+def agent_reason(port: int, others: Iterable[str], host: str = ports.HOST) -> str:
     """Why an agent is not ready or does not see the other agents; empty when it does."""
-    told, reason = _asked(port)
+    told, reason = _asked(port, host=host)
     if reason:
         return reason
     missing = sorted(set(others) - _names(told.get("peers")))
     return f"does not see {', '.join(missing)} yet" if missing else ""
 
 
-def incarnation(port: int) -> int:
+def incarnation(port: int, host: str = ports.HOST) -> int:
     """The number of an agent's present incarnation; 0 when it does not tell."""
-    number = _asked(port)[0].get("incarnation")
+    number = _asked(port, host=host)[0].get("incarnation")
     return number if isinstance(number, int) else 0
 
 

@@ -1,27 +1,25 @@
 """Agents in network namespaces of their own, on one bridge: a cable can be pulled, and nothing else notices.
 
-Law: whatever is made here is named by this process's id and taken away again. A pulled cable is silent: no link is
-closed, no address vanishes. The broker is reached over a Unix socket, so that commands come through while cables are
-pulled. Namespaces need root and `ip` (the package iproute2); where they cannot be had, the tests fail.
+Law: whatever is started here is ended. The broker is reached over a Unix socket, so that commands come through while
+cables are pulled. Namespaces need root and `ip` (the package iproute2); where they cannot be had, the tests fail.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis
 
+from bench.cables import Cable, cables
 from supervisor.client import Answer, Client
 from supervisor.core.spec import Definition
 from swormweb.launch.valkey import binary
@@ -29,48 +27,22 @@ from tests.supervisor.processes import LIMIT, ROOT, environment, until
 
 PORT = 7001
 
-_numbers = count()  #: of the bridges of this process
-
-
-def ip(*words: str) -> None:
-    """Run `ip`; a failure shows what it said."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}(network namespaces need root and iproute2)"
-
 
 class Land:
     """One namespace with one agent."""
 
-    def __init__(self, number: int, bridge: str, net: str) -> None:
-        self.name, self.bridge = f"n{number}", bridge
-        self.space, self.address = f"{bridge}-{number}", f"{net}.{number}"
-        self.port = f"{bridge}p{number}"  # of the bridge
+    def __init__(self, name: str, cable: Cable) -> None:
+        self.name, self.cable, self.address = name, cable, cable.address
+        self.pull, self.plug = cable.pull, cable.plug
         self.process: subprocess.Popen[bytes] | None = None
         self.incarnation = 0
-
-    def build(self) -> None:
-        """Make the namespace and its cable."""
-        ip("netns", "add", self.space)
-        ip("link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", self.space)
-        ip("-n", self.space, "addr", "add", f"{self.address}/24", "dev", "eth0")
-        for link in ("lo", "eth0"):
-            ip("-n", self.space, "link", "set", link, "up")
-        ip("link", "set", self.port, "master", self.bridge, "up")
-
-    def pull(self) -> None:
-        """Nothing gets through any more."""
-        ip("link", "set", self.port, "nomaster")
-
-    def plug(self) -> None:
-        """It does again."""
-        ip("link", "set", self.port, "master", self.bridge)
 
     def start(self, redis_url: str, join: str, folder: Path, **more: str) -> None:
         """Start its agent."""
         flags = ("agent", "--name", self.name, "--listen", f"{self.address}:{PORT}")
         with (folder / f"{self.name}.log").open("ab") as out:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.space, sys.executable, str(ROOT / "manage.py"), *flags],
+                self.cable.within(sys.executable, str(ROOT / "manage.py"), *flags),
                 env={**environment(redis_url, join), **more}, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out,
             )  # fmt: skip
@@ -83,42 +55,32 @@ class Land:
         except OSError:
             return {}
 
-    def demolish(self) -> None:
-        """Kill the agent and take the namespace away."""
+    def end(self) -> None:
+        """Kill the agent."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for words in (("link", "del", self.port), ("netns", "del", self.space)):
-            with suppress(AssertionError):
-                ip(*words)
 
 
 class Lands:
     """Some lands, and a client that asks their agents."""
 
-    def __init__(self, size: int, folder: Path, definition: Definition, **more: str) -> None:
+    def __init__(self, made: list[Cable], folder: Path, definition: Definition, **more: str) -> None:
         self.folder, self.definition, self.more = folder, definition, more
-        number = next(_numbers)
-        self.bridge, self.net = f"sw{os.getpid() % 100_000}{chr(97 + number % 26)}", f"10.213.{os.getpid() % 250}"
-        self.lands = {f"n{number}": Land(number, self.bridge, self.net) for number in range(1, size + 1)}
+        self.lands = {f"n{number}": Land(f"n{number}", cable) for number, cable in enumerate(made, 1)}
         self.socket = folder / "broker.sock"
         self.redis_url = f"unix://{self.socket}"
         self.server: subprocess.Popen[bytes] | None = None
         self.client: Client | None = None
 
     def open(self) -> None:
-        """Build everything, start the agents, wait until they are together."""
+        """Start the agents, wait until they are together."""
         self.server = subprocess.Popen(
             [str(binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""],
             stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         until(self.socket.exists, "the broker listens")
         self.client = Client(self.redis_url)
-        ip("link", "add", self.bridge, "type", "bridge")
-        ip("addr", "add", f"{self.net}.254/24", "dev", self.bridge)
-        ip("link", "set", self.bridge, "up")
-        for land in self.lands.values():
-            land.build()
         join = ",".join(f"ws://{land.address}:{PORT}" for land in self.lands.values())
         for land in self.lands.values():
             land.start(self.redis_url, join, self.folder, **self.more)
@@ -171,11 +133,9 @@ class Lands:
         return [report for body in bodies for report in msgspec.msgpack.decode(body)["args"][0]["reports"]]
 
     def close(self) -> None:
-        """Take everything away."""
+        """End everything."""
         for land in self.lands.values():
-            land.demolish()
-        with suppress(AssertionError):
-            ip("link", "del", self.bridge)
+            land.end()
         if self.client is not None:
             self.client.close()
         if self.server is not None:
@@ -186,9 +146,10 @@ class Lands:
 @contextmanager
 def lands(size: int, folder: Path, definition: Definition, **more: str) -> Iterator[Lands]:
     """Agents `n1` … in as many namespaces, together."""
-    made = Lands(size, folder, definition, **more)
-    try:
-        made.open()
-        yield made
-    finally:
-        made.close()
+    with cables(size) as made:
+        found = Lands(made, folder, definition, **more)
+        try:
+            found.open()
+            yield found
+        finally:
+            found.close()

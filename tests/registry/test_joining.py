@@ -82,6 +82,20 @@ def test_joined_is_told_once_when_each_url_was_tried() -> None:
     scenario(body, ONE, TWO)
 
 
+def test_a_url_whose_node_keeps_this_one_out_is_not_tried_and_is_dialled_on() -> None:
+    async def body(search: Joining, mesh: Dialled, told: list[str]) -> None:
+        for _ in range(3):
+            before = mesh.dials.count(ONE)
+            search.failed(ONE, reached=False, ourselves=False, kept_out=True)
+            await until(lambda before=before: mesh.dials.count(ONE) > before)  # type: ignore[misc]
+        assert told == []
+        mesh.standing.add("one.1")
+        search.link_up(ONE)
+        assert told == ["joined"]
+
+    scenario(body, ONE)
+
+
 def test_a_url_that_never_answered_is_dialled_on_beside_living_peers() -> None:
     async def body(search: Joining, mesh: Dialled, told: list[str]) -> None:
         mesh.standing.add("two.1")

@@ -13,7 +13,7 @@ from registry.mesh.callbacks import Callbacks
 from registry.mesh.handshake import Acceptor
 from registry.mesh.link import MEETING, OVER, Dial, Link
 from registry.mesh.meetings import Meetings
-from registry.mesh.protocol import DUPLICATE, LOST, TIMEOUT, Hello, Identity, Options, Traffic
+from registry.mesh.protocol import CLOCK_SKEW, DUPLICATE, LOST, TIMEOUT, Hello, Identity, Options, Traffic
 from registry.mesh.roster import Roster
 from tests.registry.mesh.owners import KEY, Owner
 
@@ -150,6 +150,15 @@ def test_strangers_get_one_word_a_second_with_the_count_of_the_rest() -> None:
         ("n2.1", f"{TIMEOUT}: no link (4 more since the last word about this)"),
     ]
     assert table.traffic.refused == 6
+
+
+def test_who_is_kept_out_is_told_why_in_its_own_log_and_not_all_the_time(caplog: pytest.LogCaptureFixture) -> None:
+    table = Table()
+    for now in (0.0, 2.0, 40.0):
+        table.now = now
+        table.meetings.give_up(table.dial(), f"{CLOCK_SKEW}: the clock of n1.1 is 60.0 s ahead of that of n2.1")
+        table.meetings.give_up(table.dial(("ws://nobody", None)), f"{LOST}: gone")
+    assert caplog.messages == [f"no link with {URL}: clock_skew: the clock of n1.1 is 60.0 s ahead of that of n2.1"] * 2
 
 
 def test_closing_ends_each_meeting_and_each_dial_and_lets_none_begin() -> None:
