@@ -15,11 +15,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from registry.core.ids import Origin, Pid, origin_of_pid, pid_of, serial_of
 from registry.core.names import Located
-from registry.mesh.protocol import Hello, Mesh
+from registry.mesh.protocol import Hello
 from supervisor.arrivals import Arrivals
 from supervisor.deadlines import Deadlines
 from supervisor.errors import BadValue, CallTimeout, Deadlock, LinkLost, from_code
@@ -49,6 +49,16 @@ def _nobody(origin: Origin, message: Any) -> None:
     return None
 
 
+class Links(Protocol):
+    """What the router asks of a mesh."""
+
+    def send(self, origin: Origin, message: tuple[Any, ...], /) -> bool:
+        """See `Mesh.send`."""
+
+    def connect(self, url: str, origin: Origin, /) -> None:
+        """See `Mesh.connect`."""
+
+
 class Router:
     """The calls and casts of one agent. It is the handler of the mesh of lane "calls"."""
 
@@ -57,7 +67,7 @@ class Router:
         self.registry = registry
         self.workers = workers
         self.loop = workers.loop
-        self.mesh: Mesh | None = None
+        self.mesh: Links | None = None
         self.deadlines = Deadlines(self.loop)
         self.places: dict[Key, Pid] = {}  #: where this node's letters to a name went last
         self.pending: dict[int, OwnCall] = {}  #: calls under way to other nodes
@@ -69,8 +79,8 @@ class Router:
         self.linger = Linger(self.loop)
         self.forward: Callable[[Origin, Any], None] = _nobody  #: who takes what is no message of calls
 
-    def attach(self, mesh: Mesh) -> None:
-        """Use this mesh, made with this router as its handler."""
+    def attach(self, mesh: Links) -> None:
+        """Use this mesh, or what stands for it; this router is its handler."""
         self.mesh = mesh
 
     # --------------------------------------------------------------------------------------------------------- verbs

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from registry.core import messages as registry
+from registry.core.ids import Origin
+from registry.mesh.codec import ENVELOPES
 
 
 class Call(NamedTuple):
@@ -78,11 +80,49 @@ class Marked(NamedTuple):
     id: int
 
 
+class Pass(NamedTuple):
+    """To a node with links to both: hand this on to `to`, which has no direct link to the sender."""
+
+    to: Origin
+    message: Any  #: one of those above, or `Way`, `WayDone`: nothing is relayed twice
+
+
+class Passed(NamedTuple):
+    """From that node: `source` sent this over its direct link."""
+
+    source: Origin
+    message: Any
+
+
+class NotPassed(NamedTuple):
+    """From that node: what was to be handed on to `to` is lost, and why."""
+
+    to: Origin
+    reason: str
+
+
+class Way(NamedTuple):
+    """Answered with `WayDone` once everything that was sent this way before has arrived."""
+
+    id: int
+    opens: bool  #: the sender has no direct link to the receiver: one that stands there carries nothing
+
+
+class WayDone(NamedTuple):
+    """The answer to a `Way`."""
+
+    id: int
+
+
+#: Messages that hold an origin and another message.
+LANE_ENVELOPES = ENVELOPES | {Pass, Passed}
+
 #: What is added to the numbers of the registry's messages on this lane.
 REGISTRY = 64
 
 #: Number on the wire -> kind of message.
 KINDS: dict[int, type[Any]] = {
     1: Call, 2: Cast, 3: Mark, 4: Replied, 5: Failed, 6: Bounced, 7: CastBounced, 8: Marked,
+    9: Pass, 10: Passed, 11: NotPassed, 12: Way, 13: WayDone,
     **{REGISTRY + number: kind for number, kind in registry.KINDS.items()},
 }  # fmt: skip

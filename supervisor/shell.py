@@ -242,7 +242,7 @@ class Shell:
             if self._backend is not None:
                 self._backend.replied(effect)
         elif isinstance(effect, Detour):
-            pass
+            self.side.ways.detour(effect.origin, effect.relay)
         elif not self._stopping:
             self.side.workers.carry_out(effect)
 

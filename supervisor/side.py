@@ -30,6 +30,7 @@ from supervisor.calls import Router
 from supervisor.core.node import Node
 from supervisor.mailbox import Mailbox
 from supervisor.shortcut import Shortcut
+from supervisor.ways import Ways
 from supervisor.workers.executor import WorkerEvent, Workers
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Side:
 
     workers: Workers
     router: Router
+    ways: Ways
     mesh: WebSocketMesh
     mailbox: Mailbox[Any]
 
@@ -114,19 +116,22 @@ class Side:
         self.router = Router(origin, self.view, self.workers)
         self.mailbox = Mailbox(self.loop, handle)
         identity, options = Identity(origin, lane=CALLS), Options(admit=admit)
-        self.mesh = WebSocketMesh(identity, key, Codec(lane.KINDS), self.router, options)
-        self.router.attach(self.mesh)
+        self.ways = Ways(self.router, self.view)
+        codec = Codec(lane.KINDS, lane.LANE_ENVELOPES)
+        self.mesh = WebSocketMesh(identity, key, codec, self.ways, options)
+        self.ways.attach(self.mesh)
         return await self.mesh.listen(host, 0)
 
     async def join(self, runner: Runner) -> None:
         """Let the registry's messages that are waited for use the call lane, both ways."""
         shortcut = Shortcut(self.loop, self.mesh, self.view, runner.received, self.router.linger)
-        self.router.forward = shortcut.received
+        self.ways.onward = shortcut.received
         runner.open_path(shortcut)
 
     async def close(self) -> None:
         """End calls and links. Workers are ended with `workers.stop_all` before."""
         self.router.close()
+        self.ways.close()
         await self.mesh.close()
 
     def _run(self) -> None:

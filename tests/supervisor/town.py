@@ -18,6 +18,7 @@ from registry.mesh.protocol import CALLS, Identity
 from supervisor import lane
 from supervisor.calls import Router
 from supervisor.core.events import StartWorker, WorkerFailed, WorkerStarted
+from supervisor.ways import Ways
 from supervisor.workers.executor import WorkerEvent, Workers
 from supervisor.workers.values import pack, pack_arguments
 
@@ -75,8 +76,10 @@ class FakeNode:
         self.changed = asyncio.Event()
         self.workers = Workers(asyncio.get_running_loop(), self._emit, ["tests", "examples"])
         self.router = Router(origin, registry, self.workers)
-        self.mesh = MemoryMesh(hub, Identity(origin, lane=CALLS), KEY, Codec(lane.KINDS), self.router)
-        self.router.attach(self.mesh)
+        self.ways = Ways(self.router, registry)
+        codec = Codec(lane.KINDS, lane.LANE_ENVELOPES)
+        self.mesh = MemoryMesh(hub, Identity(origin, lane=CALLS), KEY, codec, self.ways)
+        self.ways.attach(self.mesh)
         self.serial = 0
 
     def _emit(self, event: WorkerEvent) -> None:
