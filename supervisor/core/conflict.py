@@ -24,6 +24,8 @@ from supervisor.core.process import (
     OFFERING,
     RUNNING,
     STOPPING,
+    Kept,
+    Move,
     Process,
 )
 from supervisor.core.supervision import Supervision
@@ -33,6 +35,12 @@ _REMEMBERED = 4_096  #: losers whose state was taken
 
 #: Seconds after which a loser stops waiting for its state to be taken.
 PATIENCE = 5.0
+
+#: Phases in which a loser waits for that.
+FROZEN = frozenset({LOSING, MOVED_PHASE})
+
+#: Phases in which a winner takes no state: its own is on its way to another node already.
+LEAVING = frozenset({FREEZING, OFFERING, MOVED_PHASE})
 
 
 class Conflicts:
@@ -49,6 +57,7 @@ class Conflicts:
         self.handoffs = handoffs
         self.losing: dict[int, Loser] = {}
         self.taken: dict[Pid, bool] = {}  #: loser -> whether its state has been applied
+        handoffs.overtaken = self.overtaken
 
     # ---------------------------------------------------------------------------------------------------------- loser
 
@@ -72,8 +81,8 @@ class Conflicts:
             return
         if process.phase in (FREEZING, OFFERING):
             self.handoffs.abort(process, "its name is held by another process")
-        if process.phase == ENDED:
-            return  # its worker had ended while it was frozen: the one that replaces it is looked at next
+        if process.phase in (ENDED, MOVED_PHASE):
+            return  # its worker had ended while it was frozen, or it had been committed once: that is looked at next
         if best is None or process.phase != RUNNING or not process.alive:
             self._lose(process, best)
             self._stop(process, best)
@@ -87,6 +96,19 @@ class Conflicts:
             self.context.out.append(TakeState(process.serial, definition.handoff_timeout_ms / 1000))
         else:
             self._stop(process, best)
+
+    def overtaken(self, process: Process, move: Move, best: Located) -> None:
+        """A source that has committed finds another process under its name, which has not come of its move."""
+        if process.serial in self.losing:
+            return
+        self._lose(process, best)
+        if not move.stateful:
+            self._stop(process, best)
+            return
+        loser = Loser(process, best.pid, best.origin, self.context.now + PATIENCE)
+        loser.state, loser.taken_at, loser.has_state = move.state, move.taken_at, True
+        self.losing[process.serial] = loser
+        self._offer(loser)
 
     def _lose(self, process: Process, best: Located | None) -> None:
         if best is None:
@@ -102,8 +124,13 @@ class Conflicts:
 
     def _stop(self, process: Process, best: Located | None) -> None:
         waited = self.losing.pop(process.serial, None)
-        if waited and process.phase != LOSING:
+        if waited and process.phase not in FROZEN:
             return  # its worker ended, or its node drains: it is on its way out already
+        if process.phase == MOVED_PHASE:
+            self._stop_source(process, best)
+            return
+        if waited and waited.has_state:  # should the winner depart while this one stops
+            process.kept = Kept(waited.state, process.pid, waited.taken_at, restored=True)
         if best is not None and best.pid == process.pid and self.context.may_decide(process.sworm):
             self._thaw(process)  # the winner departed meanwhile
             return
@@ -114,16 +141,27 @@ class Conflicts:
         process.after_stop = "lost"
         self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
 
+    def _stop_source(self, process: Process, best: Located | None) -> None:
+        """The state of a source that was overtaken is taken, or nobody takes it; it never thaws."""
+        if process.move is None or (best is not None and best.pid == process.pid):
+            return  # the winner departed meanwhile: the move is looked at again
+        self.handoffs.over(process, process.move, best)
+        process.after_stop, process.kept = "lost", process.move.kept(process.pid)
+        self.supervision.stop(process, "conflict", moved_to=best.pid if best else "")
+
     def _thaw(self, process: Process) -> None:
+        process.kept = None
         process.enter(RUNNING)
         self.context.open_gate(process)
 
-    def state_taken(self, serial: int, state: bytes, stateful: bool) -> None:
+    def state_taken(self, serial: int, state: bytes, stateful: bool, problem: str = "") -> None:
         """The loser's state: offer it to the winner."""
         loser = self.losing.get(serial)
-        if loser is None:
+        if loser is None or loser.process.phase != LOSING:
             return
-        if not stateful:
+        if problem:
+            self.context.report("conflict", loser.process, f"its state is lost: {problem}")
+        if problem or not stateful:
             self._stop(loser.process, self.context.best(loser.process.sworm, loser.process.name))
             return
         loser.state, loser.has_state = state, True
@@ -157,9 +195,11 @@ class Conflicts:
         """A loser's state, perhaps again."""
         process = self.context.hosted.get((message.sworm, message.name))
         done = self.taken.get(message.loser)
-        if process is None or process.pid != message.winner or not process.alive or done:
+        stands = process is not None and process.pid == message.winner and process.alive
+        if process is None or not stands or done or process.began == (message.loser, message.taken_at):
+            # nobody to take it, or taken, or it was restored from a copy of this very state
             self.context.send(sender, Resolved(message.sworm, message.name, message.loser))
-        elif done is None:
+        elif done is None and process.phase not in LEAVING:
             if len(self.taken) >= _REMEMBERED:
                 del self.taken[next(iter(self.taken))]
             self.taken[message.loser] = False
@@ -196,14 +236,15 @@ class Conflicts:
         for loser in list(self.losing.values()):
             process = loser.process
             best = self.context.best(process.sworm, process.name)
-            if process.phase != LOSING:
+            if process.phase not in FROZEN:
                 del self.losing[process.serial]
             elif best is not None and best.pid == process.pid and not self.context.may_decide(process.sworm):
                 loser.until = max(loser.until, self.context.now + PATIENCE)  # the winner may be answering yet
             elif best is not None and best.pid == process.pid:
-                del self.losing[process.serial]
-                self._thaw(process)
+                self._stop(process, best)
             elif self.context.now >= loser.until or best is None:
+                if best is not None and loser.has_state:
+                    self.context.report("conflict", process, f"its state is lost: {best.pid} did not take it in time")
                 self._stop(process, best)
             elif loser.has_state and (self.context.now >= loser.resend_at or best.pid != loser.winner):
                 loser.winner, loser.winner_origin = best.pid, best.origin

@@ -118,6 +118,12 @@ class Context:
         epoch = self.granted[sworm, name] = self.new_epoch(sworm, name, known)
         return epoch
 
+    def note_epoch(self, sworm: str, name: str, epoch: int) -> None:
+        """An epoch that another node granted to a move from here: no entry may ever show it, and what starts here next
+        has a higher one all the same.
+        """
+        self.granted[sworm, name] = max(epoch, self.granted.get((sworm, name), 0))
+
     def forget_grants(self) -> None:
         """Drop what the time of day has passed: every epoch from now on is above it anyway."""
         now = int(self.now * 1_000_000)

@@ -12,6 +12,7 @@ meanwhile, the next newest is taken.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -122,7 +123,7 @@ class Estates:
     def on_held(self, sender: Origin, message: Held) -> None:
         """A node has said what it holds."""
         inquiry = self.inquiries.get((message.sworm, message.origin))
-        if inquiry is None or message.view != self.context.member.view.id or sender not in inquiry.missing:
+        if inquiry is None or message.view != self.context.member.view.id:
             return
         self._note(inquiry, sender, message.holdings)
         inquiry.missing.discard(sender)
@@ -131,9 +132,9 @@ class Estates:
 
     def _note(self, inquiry: Inquiry, holder: Origin, holdings: list[Holding] | tuple[Holding, ...]) -> None:
         for holding in holdings:
-            found = inquiry.found.setdefault(holding.pid, [])
-            found.append((holding.taken_at, holder, holding.size))
-            found.sort()
+            found, held = inquiry.found.setdefault(holding.pid, []), (holding.taken_at, holder, holding.size)
+            if held not in found:
+                insort(found, held)
 
     def _fetch(self, slot: Slot, pid: Pid, found: list[tuple[int, Origin, int]]) -> None:
         taken_at, holder, size = found.pop()
@@ -144,7 +145,7 @@ class Estates:
                 return
             del self.fetching[slot]
             if state is not None:
-                self.fetched[slot] = (pid, Kept(state, taken_at, restored=True))
+                self.fetched[slot] = (pid, Kept(state, pid, taken_at, restored=True))
             self.has_state(slot)
 
         self.transfers.want(holder, key, size, then)

@@ -6,19 +6,23 @@ moved; after it the source never thaws and keeps the frozen state until the targ
 and for a while none. This is the source's side; the target's is `supervisor.core.receiving`.
 
     RUNNING -> FREEZING -> OFFERING -> MOVED -> STOPPING
+
+A target that departs after the commit may have opened, and written somewhere under the epoch of the attempt. So the
+state goes on under a higher epoch only: at another node, or in a new incarnation here. And a source whose name another
+process has got meanwhile, not by this move, is the loser of a conflict: that one is offered the state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from registry.core.ids import Origin, Pid, node_of, origin_of_pid, serial_of
+from registry.core.ids import Origin, Pid, node_of, serial_of
 from registry.core.messages import Abort, Commit, Opened, Order, Prepare, Prepared
 from registry.core.names import Located
 from supervisor.core.choosing import Choosing
 from supervisor.core.context import Context
-from supervisor.core.events import FreezeGate, TakeState
-from supervisor.core.process import FREEZING, MOVED_PHASE, OFFERING, RUNNING, Move, Process
+from supervisor.core.events import BounceGate, FreezeGate, StopWorker, TakeState
+from supervisor.core.process import FREEZING, GIVEN_UP, MOVED_PHASE, OFFERING, RUNNING, Move, Process
 from supervisor.core.receiving import Receiving
 from supervisor.core.supervision import Supervision
 from supervisor.core.transfer import StateKey, Transfers, carried
@@ -36,6 +40,7 @@ class Handoffs:
         self.choosing = choosing
         self.receiving = Receiving(context, supervision, transfers)
         self.ended: Ended = lambda *result: None
+        self.overtaken: Callable[[Process, Move, Located], None] = lambda process, move, best: None
         self.moves: dict[int, Process] = {}  #: as source
         self.targets = context.targets
         self.without_state: set[tuple[str, str]] = set()  #: moved by a drain although their state could not be had
@@ -54,6 +59,7 @@ class Handoffs:
         deadline = min(order.deadline / 1000, context.now + context.config.move_timeout)
         process.move = Move(order.epoch, order.to, order.majority, order, deadline, resume=resume)
         self.moves[process.serial] = process
+        context.note_epoch(process.sworm, process.name, order.epoch)
         if resume != RUNNING:
             self._offer(process)
             return
@@ -118,8 +124,7 @@ class Handoffs:
             return
         process.enter(MOVED_PHASE)
         self.context.write_entry(process)
-        process.move.resend_at = self.context.now + self.context.config.resend
-        self.context.send(sender, Commit(process.sworm, process.name, process.move.epoch))
+        self._send_commit(process, process.move)
 
     def on_opened(self, sender: Origin, message: Opened) -> None:
         """The target accepts messages: send the parked ones after, and stop."""
@@ -131,16 +136,15 @@ class Handoffs:
             return
         if self.context.replica(process.sworm).version(sender) < message.version:
             return  # until the target's entry stands here (`entries_moved`): nobody must see none in between
-        self._finish(process, process.move, message.pid, process.move.epoch, message.version)
+        self._done(process, process.move, message.pid, message.version)
 
-    def _finish(self, process: Process, move: Move, pid: Pid, epoch: int, version: int) -> None:
-        """Another incarnation has the name and accepts messages: send the parked ones there, and stop."""
-        origin = origin_of_pid(pid)
+    def _done(self, process: Process, move: Move, pid: Pid, version: int) -> None:
+        """The target has the name and accepts messages: send the parked ones there, and stop."""
         self.moves.pop(process.serial, None)
-        self.context.report("moved", process, f"to {node_of(origin)} as {pid}, epoch {epoch}")
-        process.after_stop = "moved"
+        self.context.report("moved", process, f"to {node_of(move.target)} as {pid}, epoch {move.epoch}")
+        process.after_stop, process.kept = "moved", move.kept(process.pid)
         self.supervision.stop(process, "moved", moved_to=pid)
-        self.ended(move.order, "done", pid, epoch, origin, version, "")
+        self.ended(move.order, "done", pid, move.epoch, move.target, version, "")
 
     def _source(self, sworm: str, name: str, epoch: int) -> Process | None:
         process = self.context.hosted.get((sworm, name))
@@ -152,14 +156,20 @@ class Handoffs:
         return process
 
     def abort(self, process: Process, problem: str) -> None:
-        """Give up before the commit: thaw, tell the target, tell whoever asked."""
+        """Give up before the commit: thaw, tell the target, tell whoever asked. After an earlier one, what is given up
+        is that other target only.
+        """
         move = process.move
         assert move is not None
         assert process.phase in (FREEZING, OFFERING)
         context = self.context
-        self.moves.pop(process.serial, None)
         if process.phase == OFFERING:
             context.send(move.target, Abort(process.sworm, process.name, move.epoch))
+        if move.restored:
+            process.enter(MOVED_PHASE)
+            self._recall(process, move, problem)
+            return
+        self.moves.pop(process.serial, None)
         process.move = None
         context.report("handoff_failed", process, problem)
         if process.phase == OFFERING and move.resume == RUNNING and not process.alive:
@@ -222,40 +232,89 @@ class Handoffs:
         elif process.phase == FREEZING and context.now >= move.deadline:
             self.abort(process, "the worker did not give its state in time")
         elif process.phase == MOVED_PHASE and (best := self._taken_over(process)):
-            version = context.replica(process.sworm).version(best.origin)
-            self._finish(process, move, best.pid, best.entry.epoch, version)
-        elif process.phase == MOVED_PHASE and lost:
+            self._see(process, move, best, lost)
+        elif process.phase == MOVED_PHASE and (lost or move.recalled):
             self._commit_lost(process, move)
         elif context.now >= move.resend_at and process.phase in (OFFERING, MOVED_PHASE):
-            move.resend_at = context.now + context.config.resend
             if process.phase == OFFERING:
                 self._send_prepare(process, move)
             else:
-                context.send(move.target, Commit(process.sworm, process.name, move.epoch))
+                self._send_commit(process, move)
+
+    def _send_commit(self, process: Process, move: Move) -> None:
+        move.resend_at = self.context.now + self.context.config.resend
+        self.context.send(move.target, Commit(process.sworm, process.name, move.epoch))
 
     def _taken_over(self, process: Process) -> Located | None:
         best = self.context.best(process.sworm, process.name)
         elsewhere = best is not None and best.origin != self.context.me and best.entry.epoch > process.epoch
         return best if elsewhere else None
 
+    def _see(self, process: Process, move: Move, best: Located, lost: bool) -> None:
+        """Another process has the name: the target's, or what came of that, or one that took over behind a split.
+
+        A target that lives knows whether it has opened, whatever became of the process since: it is asked.
+        """
+        if best.origin == move.target and best.entry.epoch == move.epoch:
+            self._done(process, move, best.pid, self.context.replica(process.sworm).version(best.origin))
+        elif lost or move.recalled:
+            self.overtaken(process, move, best)
+        elif self.context.now >= move.resend_at:
+            self._send_commit(process, move)
+
+    def over(self, process: Process, move: Move, best: Located | None) -> None:
+        """A source that was overtaken is about to stop: whoever asked for the move hears where the process is."""
+        self.moves.pop(process.serial, None)
+        if best is None:
+            self.ended(move.order, "refused", process.pid, process.epoch, self.context.me, 0, "its name was ended")
+        else:
+            version = self.context.replica(process.sworm).version(best.origin)
+            self.ended(move.order, "done", best.pid, best.entry.epoch, best.origin, version, "")
+
     def _commit_lost(self, process: Process, move: Move) -> None:
-        """The target departed, or gave up, after the commit and before it opened: offer it to another.
+        """The target departed, or gave up, after the commit and before it opened: offer it to another, or go on here.
 
         The entry stays `moved`, so no arbiter starts the name afresh meanwhile; the state is still held here.
         """
         context = self.context
-        target = self.choosing.next_best(process.sworm, process.name, context.me)
+        if best := self._taken_over(process):
+            self._see(process, move, best, lost=True)
+            return
         if not context.member.ready or not context.may_decide(process.sworm):
             return
+        if move.recalled:
+            self._start_again(process, move)
+            return
+        target = self.choosing.next_best(process.sworm, process.name, context.me)
         if not target:
             if not context.draining:
-                process.enter(OFFERING)
-                self.abort(process, f"{node_of(move.target)} was gone after the commit, and no other node takes it")
+                problem = f"{node_of(move.target)} was gone after the commit, and no other node takes it"
+                self._recall(process, move, problem)
             return
         process.move = Move(
-            context.grant_epoch(process.sworm, process.name), target, context.majority(), move.order,
+            context.grant_epoch(process.sworm, process.name, move.epoch), target, context.majority(), move.order,
             context.now + context.config.move_timeout, 0.0, move.state, move.stateful, move.resume,
             move.taken_at, restored=True,
         )  # fmt: skip
         process.enter(OFFERING)
         self._send_prepare(process, process.move)
+
+    def _recall(self, process: Process, move: Move, problem: str) -> None:
+        """It was committed, and nobody takes it: it goes on here, as a new incarnation once its worker is gone."""
+        move.recalled = problem
+        self.context.report("handoff_failed", process, f"{problem}; it starts again here")
+        if process.alive:
+            self.context.out.append(StopWorker(process.serial, GIVEN_UP))
+        else:
+            self._commit_lost(process, move)
+
+    def _start_again(self, process: Process, move: Move) -> None:
+        if process.alive or not self.supervision.may_start(process):
+            return
+        context = self.context
+        self.moves.pop(process.serial, None)
+        process.kept = move.kept(process.pid)
+        fresh = self.supervision.restart(process, forgive=True)
+        context.out.append(BounceGate(process.serial, fresh.pid))
+        version = context.replica(process.sworm).version(context.me)
+        self.ended(move.order, "refused", fresh.pid, fresh.epoch, context.me, version, move.recalled)

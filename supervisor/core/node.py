@@ -211,7 +211,7 @@ class Node:
 
     def _state_taken(self, event: StateTaken) -> None:
         self.handoffs.state_taken(event.serial, event.state, event.stateful, event.problem)
-        self.conflicts.state_taken(event.serial, event.state, event.stateful and not event.problem)
+        self.conflicts.state_taken(event.serial, event.state, event.stateful, event.problem)
 
     def _ticked(self, event: Ticked) -> None:
         self._look = True

@@ -82,7 +82,9 @@ class Orders:
         elif order.stateful and order.size and kept is None:
             self._fetch(order)
         else:
-            self._launch(order, kept or (Kept(order.state, order.taken_at, True) if order.stateful else None))
+            self._launch(
+                order, kept or (Kept(order.state, order.pid, order.taken_at, True) if order.stateful else None)
+            )
 
     def _fetch(self, order: Order) -> None:
         """Pull a large state from the arbiter, and look again."""
@@ -93,7 +95,7 @@ class Orders:
             else:
                 slot = (order.sworm, order.name)
                 process = self.context.hosted.get(slot) or self.context.further.get(slot)
-                self._make(order, process, Kept(state, order.taken_at, True))
+                self._make(order, process, Kept(state, order.pid, order.taken_at, True))
 
         key = StateKey(order.sworm, order.name, order.pid, order.taken_at)
         self.estates.transfers.want(self.underway[order.id], key, order.size, then)

@@ -29,7 +29,7 @@ WAITING = "waiting"  #: for its restart
 FAILED_PHASE = "failed"
 FREEZING = "freezing"  #: its state is being taken
 OFFERING = "offering"  #: the target prepares
-MOVED_PHASE = "moved"  #: committed; never thaws
+MOVED_PHASE = "moved"  #: committed; this incarnation never thaws
 PREPARING = "preparing"  #: target of a handoff, not ready yet
 PREPARED = "prepared"  #: target of a handoff, ready and closed
 LOSING = "losing"  #: frozen by a conflict
@@ -62,6 +62,9 @@ SHOWN: dict[str, str] = {
     LOSING: SHOWN_RUNNING,
     STOPPING: SHOWN_RUNNING,
 }
+
+#: Why a worker stops that was made for a move, or by one, and is of no use any more.
+GIVEN_UP = "handoff given up"
 
 #: Phases in which the process has an entry in the registry.
 LISTED = frozenset(SHOWN)
@@ -99,12 +102,18 @@ class Process:
     ties: Ties | None = None  #: further names and groups; most processes have none
     taken_at: int = 0  #: ms since 1970: when its state was taken last; no two states of it have the same
     kept: Kept | None = None  #: the state that it started with, until it runs
+    began: tuple[Pid, int] | None = None  #: whose state it started with, and when that was taken
 
     def enter(self, phase: str) -> None:
         """Change the phase, or raise `IllegalPhase`."""
         if phase not in TABLE[self.phase]:
             raise IllegalPhase(f"{self.sworm}/{self.name}: {self.phase} -> {phase}")
         self.phase = phase
+
+    def settle_in(self) -> None:
+        """It runs: the state that it started with need not be kept any more."""
+        if self.kept is not None:
+            self.began, self.kept = (self.kept.of, self.kept.taken_at), None
 
     def take_stamp(self, now: float) -> int:
         """The time of a state that is taken now."""
@@ -142,6 +151,11 @@ class Move:
     resume: str = field(default=RUNNING)  #: the phase to fall back to when it is aborted
     taken_at: int = 0  #: when the state was taken
     restored: bool = False  #: an earlier target may have gone on from the state and died
+    recalled: str = ""  #: committed, and no node takes it: why it starts again here
+
+    def kept(self, pid: Pid) -> Kept | None:
+        """The state of this process for whoever goes on here, although the target may have opened and died."""
+        return Kept(self.state, pid, self.taken_at, restored=True) if self.stateful else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,7 @@ class Kept:
     """A state that a process starts with, kept until its worker stands."""
 
     state: bytes
+    of: Pid  #: who gave it
     taken_at: int  #: ms since 1970, by the clock of the host that took it
     restored: bool  #: its node died: the worker is told how old the state is
     tries: int = 0

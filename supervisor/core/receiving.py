@@ -18,7 +18,7 @@ from registry.core.names import HANDING_OFF, MOVED, Registration
 from supervisor.core.context import Context
 from supervisor.core.events import BounceGate, StopWorker
 from supervisor.core.naming import keep_held
-from supervisor.core.process import ENDED, PREPARED, PREPARING, RUNNING, STOPPING, Kept, Process
+from supervisor.core.process import ENDED, GIVEN_UP, PREPARED, PREPARING, RUNNING, STOPPING, Kept, Process
 from supervisor.core.supervision import STATE_TRIES, Supervision
 from supervisor.core.ties import arrived
 from supervisor.core.transfer import StateKey, Transfers
@@ -87,7 +87,7 @@ class Receiving:
         prepare = process.prepare
         assert prepare is not None
         if state is not None:
-            process.kept = Kept(state, prepare.taken_at, prepare.restored)
+            process.kept = Kept(state, prepare.pid, prepare.taken_at, prepare.restored)
         self.context.start_worker(process)
 
     def _unfit(self, slot: tuple[str, str], message: Prepare) -> str:
@@ -158,7 +158,11 @@ class Receiving:
             self.context.send(sender, Opened(*key, "", 0))
 
     def commit(self, process: Process) -> None:
-        """Open a target, now or when its worker stands."""
+        """Open a target, now or when its worker stands. A node that was away first hears what became of the source: it
+        is told again, or sees the entry.
+        """
+        if not self.context.member.absence.is_over:
+            return
         process.wanted = True
         if process.phase == PREPARED and process.alive:
             self._open(process)
@@ -183,7 +187,7 @@ class Receiving:
             context.report("arrived", process, f"from {node_of(process.source)}, where it was {prepare.pid}")
         context.send(process.source, opened)
         self.supervision.opened(process)
-        process.kept = None
+        process.settle_in()
 
     # ----------------------------------------------------------------------------------------------------------- drop
 
@@ -215,7 +219,7 @@ class Receiving:
             self.context.out.append(BounceGate(process.serial, ""))
             process.enter(STOPPING)
             process.kept = None
-            self.context.out.append(StopWorker(process.serial, "handoff given up"))
+            self.context.out.append(StopWorker(process.serial, GIVEN_UP))
         else:
             self._forget(process)
 

@@ -84,7 +84,7 @@ class Supervision:
             self.context.write_entry(process)
             self.context.open_gate(process)
             self.opened(process)
-            process.kept = None
+            process.settle_in()
             self.context.report("restarted" if process.restarts else "started", process)
             then = self.after_start.pop(serial, None)
             if then:
@@ -175,11 +175,12 @@ class Supervision:
         self.suspended[process.serial] = process
         self.context.write_entry(process)
 
-    def _may_start(self, process: Process) -> bool:
+    def may_start(self, process: Process) -> bool:
+        """Whether a process may answer if it starts now."""
         return process.sworm not in self.context.by_quorum or self.context.member.quorum.may_answer(self.context.now)
 
     def _restart_or_wait(self, process: Process) -> None:
-        if not self._may_start(process):
+        if not self.may_start(process):
             self.wait_for_quorum(process)
         elif process.retry_at <= self.context.now:
             self.restart(process)
@@ -226,7 +227,7 @@ class Supervision:
         for process in [p for p in self.waiting.values() if p.retry_at <= self.context.now]:
             if process.phase != WAITING:
                 self.waiting.pop(process.serial, None)
-            elif self._may_start(process):
+            elif self.may_start(process):
                 self.restart(process)
             else:
                 self.wait_for_quorum(process)
@@ -250,7 +251,7 @@ class Supervision:
         begun = self.after_start.pop(process.serial, None)
         code = "no_quorum" if process.after_stop == "suspend" else "start_failed"
         wanted = process.after_stop == "restart" or self._was_left_alone(process)
-        may = self.context.may_decide(process.sworm) if process.after_stop == "lost" else self._may_start(process)
+        may = self.context.may_decide(process.sworm) if process.after_stop == "lost" else self.may_start(process)
         if wanted and may:
             self.restart(process, forgive=True)
         elif (wanted or process.after_stop == "suspend") and not begun:

@@ -50,16 +50,21 @@ class Ledger:
         self.forgiven |= changes
 
     def worker_ended(self, worker: Worker, cause: str) -> None:
-        """A worker of a living node ended."""
-        if cause not in HARMLESS and worker.opened:
-            self.forgive(worker.state)
+        """A worker of a living node ended. What a loser of a conflict has goes with it, unless another has it then."""
+        if cause in HARMLESS or not worker.opened:
+            return
+        if cause == "conflict" and self._others_have(worker, self.world.live()):
+            return
+        self.forgive(worker.state)
+
+    def _others_have(self, worker: Worker, hosts: list[Host]) -> bool:
+        return any(self._keeps(other, peer, worker) for peer in hosts for other in peer.workers.running())
 
     def node_ends(self, host: Host) -> None:
         """To be called before a node is gone: what goes with it?"""
         for worker in host.workers.running():
             others = [peer for peer in self.world.live() if peer is not host]
-            kept = any(self._keeps(other, peer, worker) for peer in others for other in peer.workers.running())
-            if not kept and not any(_is_prepared(peer, host, worker) for peer in others):
+            if not self._others_have(worker, others) and not any(_is_prepared(peer, host, worker) for peer in others):
                 self.forgive(worker.state)
         left = self._known_without(host)
         self.doubtful.update(slot for slot in self.acknowledged if slot not in left)

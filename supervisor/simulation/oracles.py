@@ -23,7 +23,7 @@ INVARIANTS = {
     "loser-is-outranked": "a process ends by a conflict only while another outranks it, or its name is void",
     "drained-is-empty": "a drain that says done leaves no process",
     "handoff-keeps-state": "a handoff loses no acknowledged change",
-    "opens-by-commit": "a target opens after its source has committed, and its source never thaws while that lives",
+    "opens-by-commit": "a target opens after its source has committed, which never thaws from then on",
     "views-agree": "after a heal all nodes agree on one view and hold the same copies",
     "ties-follow": "further names and groups stand with their process and nowhere else",
     "comes-to-rest": "events do not make each other for ever: a second holds a bounded number of steps",

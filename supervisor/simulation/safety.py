@@ -17,7 +17,7 @@ from registry.core.names import MOVED
 from registry.core.replica import Replica
 from supervisor.core.events import Drained, Effect, OpenGate, Reply, StartWorker, StopWorker
 from supervisor.core.gate import OPEN
-from supervisor.core.process import Process
+from supervisor.core.process import MOVED_PHASE, Process
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.workers import Worker
 from supervisor.simulation.world import Host, World
@@ -38,6 +38,8 @@ class Safety:
         self.checked: dict[tuple[Origin, str], dict[Origin, int]] = defaultdict(dict)
         self.looked: dict[Origin, dict[str, int]] = defaultdict(dict)  #: at which of its moves a replica was looked at
         self.moved_on: dict[str, str] = {}  #: pid -> the pid that opened in its place
+        self.committed: set[str] = set()  #: pids that were moved away: they never open again
+        self.offered: dict[str, int] = {}  #: pid -> the highest epoch that a target was prepared with for it
         self.grants: dict[str, str] = {}  #: pid -> the pid that was first started by the same grant of its name
         self.latest: dict[tuple[Origin, Slot], str] = {}  #: the pid that was started there last
         self.orphaned: set[str] = set()  #: targets that go on because their source departed
@@ -57,6 +59,8 @@ class Safety:
             oracle = self._oracles.get(type(effect))
             if oracle is not None:
                 oracle(host, effect)
+        moves = host.node.handoffs.moves.values()
+        self.committed.update(process.pid for process in moves if process.phase == MOVED_PHASE)
 
     # -------------------------------------------------------------------------------------------------------- starts
 
@@ -70,13 +74,20 @@ class Safety:
         if process is None:
             return
         if process.prepare is not None:
-            self.grants[effect.pid] = self.grants.get(process.prepare.pid, effect.pid)
+            source = process.prepare.pid
+            self.grants[effect.pid] = self.grants.get(source, effect.pid)
+            self.offered[source] = max(effect.epoch, self.offered.get(source, 0))
         elif process.restarts == 0:
             self.grants[effect.pid] = effect.pid
             self._first_start(host, process)
             self._is_new(host, slot, effect.pid)
         else:
-            self.grants[effect.pid] = self.grants.get(self.latest.get((host.origin, slot), ""), effect.pid)
+            before = self.latest.get((host.origin, slot), "")
+            self.grants[effect.pid] = self.grants.get(before, effect.pid)
+            if effect.epoch <= self.offered.get(before, 0):
+                raise broken(
+                    "epochs-grow", f"{effect.pid} of {effect.name} starts below what {before} was offered with"
+                )
         self.latest[host.origin, slot] = effect.pid
 
     def _first_start(self, host: Host, process: Process) -> None:
@@ -119,9 +130,8 @@ class Safety:
         if epoch < before:
             raise broken("epochs-grow", f"{pid} of {slot[1]} opens with epoch {epoch} after {before}")
         self.opened[host.origin, slot] = epoch
-        heir = self.moved_on.get(pid, "")
-        if heir and not host.node.member.has_departed(heir.rpartition(".")[0]):
-            raise broken("opens-by-commit", f"{pid} of {slot[1]} thaws after {heir} has opened")
+        if pid in self.committed:
+            raise broken("opens-by-commit", f"{pid} of {slot[1]} thaws after its commit")
         if worker.source:
             self._target_opens(worker)
         self._one_accepts(host, slot, worker)

@@ -42,6 +42,9 @@ from supervisor.simulation.workers import Plan, Workers
 #: Steps that a small cluster takes within a virtual second at most; many more are events that make each other.
 BUSIEST = 20_000
 
+#: The same for each process: its start, a few moves and checkpoints, each of them a step on several nodes.
+BUSIEST_EACH = 50
+
 
 @dataclass(slots=True)
 class Faults:
@@ -128,8 +131,13 @@ class World:
             if self.now >= self._second:
                 self._second, self._steps_then = self.now + 1.0, self.steps
             elif self.steps - self._steps_then > BUSIEST + 50 * len(self.incarnations) ** 2:
-                raise broken("comes-to-rest", f"{self.steps - self._steps_then} steps were taken within a second")
+                self._check_rest()
         self.now = end
+
+    def _check_rest(self) -> None:
+        taken, processes = self.steps - self._steps_then, sum(len(host.workers.running()) for host in self.live())
+        if taken > BUSIEST + 50 * len(self.incarnations) ** 2 + BUSIEST_EACH * processes:
+            raise broken("comes-to-rest", f"{taken} steps were taken within a second")
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False when it does not within `limit` seconds."""

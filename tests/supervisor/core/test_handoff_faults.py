@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from registry.core.ids import node_of
 from tests.scenarios.cluster import Cluster
 
 #: What is held back when the fault strikes: each step of a move, in its order. A large state adds the pulling of it.
@@ -161,5 +162,180 @@ def test_a_target_that_drains_gives_the_copy_away_before_it_leaves() -> None:
     cluster.pass_time(LONG)
     assert any(line == f"{nodes['target']}: drained" for line in cluster.log)
     cluster.crash(nodes["target"])
+    cluster.pass_time(LONG)
+    judge(cluster, lost=False)
+
+
+# ------------------------------------------------------------------------ after the commit, when no other node takes it
+
+
+def only_two(step: str, large: bool = False) -> tuple[Cluster, str, str, int]:
+    """A move between two nodes, held at a step after the commit; the target opened it if the commit arrived:
+    (cluster, source, target, epoch of the attempt).
+    """
+    cluster = Cluster()
+    cluster.start("n1", "n2")
+    cluster.settle()
+    cluster.define("n1", handoff=True)
+    cluster.settle()
+    cluster.do("n1", "register", "lobby")
+    (source,) = cluster.where("lobby")
+    target = "n1" if source == "n2" else "n2"
+    cluster.send_to("lobby", 5)
+    if large:
+        cluster.ballast = 300_000
+    cluster.held.add("Prepared")
+    cluster.ask(source, "move", "lobby", to=target)
+    cluster.settle()
+    cluster.dropped.add("Delta")
+    cluster.held.add(step)
+    cluster.held.remove("Prepared")
+    cluster.settle()
+    return cluster, source, target, cluster.running_worker(target, "lobby").start.epoch
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("step", ["Commit", "Opened"])
+def test_a_source_whose_target_is_gone_goes_on_under_a_higher_epoch(step: str, slow: bool, large: bool) -> None:
+    """The target may have opened, and written somewhere with the epoch of the attempt as its token."""
+    cluster, source, target, attempt = only_two(step, large)
+    old = cluster.running_worker(source, "lobby")
+    assert (old.gate.state, cluster.where("lobby")) == ("frozen", [] if step == "Commit" else [target])
+    assert old.gate.park(2)
+    cluster.crash(target)
+    cluster.lose_kept()
+    cluster.held.clear()
+    cluster.dropped.clear()
+    if slow:
+        cluster.held.add("Stop")
+        cluster.pass_time(2.0)
+        assert cluster.where("lobby") == []
+        cluster.held.clear()
+    cluster.pass_time(LONG)
+    assert cluster.check_once() == 1
+    assert cluster.where("lobby") == [source]
+    fresh = cluster.running_worker(source, "lobby")
+    assert (fresh.value, old.gate.moved_to) == (5, fresh.start.pid)
+    assert fresh.start.epoch > attempt > old.start.epoch
+    assert fresh.start.restored_age_ms is not None
+    assert (cluster.replies["r2"].result, cluster.replies["r2"].pid) == ("refused", fresh.start.pid)
+
+
+@pytest.mark.parametrize("ends", ["drains", "dies"])
+def test_a_second_target_that_does_not_take_it_thaws_nothing(ends: str) -> None:
+    cluster, nodes = moving("source", "Prepared")
+    cluster.dropped.add("Delta")
+    cluster.held.add("Commit")
+    cluster.held.remove("Prepared")
+    cluster.settle()
+    old = cluster.running_worker(nodes["source"], "lobby")
+    cluster.crash(nodes["target"])
+    cluster.lose_kept()
+    cluster.dropped.clear()
+    cluster.held.add("Prepared")
+    cluster.pass_time(2.0)
+    attempt = cluster.running_worker(nodes["third"], "lobby").start.epoch
+    if ends == "dies":
+        cluster.crash(nodes["third"])
+    else:
+        cluster.drain(nodes["third"])
+    cluster.held.clear()
+    cluster.pass_time(LONG)
+    if ends == "drains":
+        cluster.crash(nodes["third"])
+    fresh = cluster.running_worker(nodes["source"], "lobby")
+    assert cluster.where("lobby") == [nodes["source"]]
+    assert (fresh.value, cluster.check_once()) == (5, 1)
+    assert fresh.start.epoch > attempt > old.start.epoch
+    assert old.gate.state == "bounced"
+
+
+def test_a_source_that_committed_waits_for_a_node_while_it_drains() -> None:
+    cluster, source, target, _ = only_two("Commit")
+    cluster.crash(target)
+    cluster.lose_kept()
+    cluster.held.clear()
+    cluster.dropped.clear()
+    cluster.drain(source)
+    cluster.pass_time(2.0)
+    cluster.start("n3")
+    cluster.pass_time(LONG)
+    assert cluster.where("lobby") == ["n3"]
+    assert cluster.running_worker("n3", "lobby").value == 5
+    assert any(line == f"{source}: drained" for line in cluster.log)
+
+
+# ------------------------------------------------------------------------------------------ a source that was overtaken
+
+
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_source_that_was_overtaken_gives_its_state_to_whoever_has_the_name(copy: bool, large: bool) -> None:
+    """It was away after its commit, and its node was given up: with the target's copy the name went on from that very
+    state, which is not merged again; without, it began afresh.
+    """
+    cluster = Cluster()
+    cluster.start("n1", "n2", "n3", "n4", "n5")
+    cluster.settle()
+    cluster.define("n1", handoff=True)
+    cluster.settle()
+    cluster.do("n1", "register", "lobby")
+    (source,) = cluster.where("lobby")
+    target, third = (name for name in ("n1", "n2", "n3") if name != source) if source < "n4" else ("n1", "n2")
+    cluster.send_to("lobby", 5)
+    cluster.ballast = 300_000 if large else 0
+    cluster.dropped |= {f"Delta>{name}" for name in cluster.nodes} | {"Commit"}
+    cluster.ask(third, "move", "lobby", to=target, wait=1.0)
+    cluster.settle()
+    cluster.pause(source)
+    if not copy:
+        cluster.crash(target)
+    cluster.dropped -= {f"Delta>{name}" for name in cluster.nodes}
+    cluster.pass_time(LONG)
+    cluster.resume(source)
+    cluster.dropped.clear()
+    cluster.pass_time(LONG)
+    assert cluster.check_once() == 1
+    (name,) = cluster.where("lobby")
+    assert name != source
+    assert cluster.running_worker(name, "lobby").value == 5
+    assert any("takes 5 from" in line for line in cluster.log) is not copy
+
+
+def test_a_winner_that_moves_takes_a_state_where_it_arrives() -> None:
+    cluster = Cluster()
+    cluster.start("n1", "n2", "n3")
+    cluster.settle()
+    cluster.define("n1", handoff=True)
+    cluster.settle()
+    cluster.cut(["n1"], ["n2", "n3"])
+    cluster.pass_time(4)
+    winner = node_of(cluster.do("n2", "register", "lobby").pid)
+    cluster.do("n1", "register", "lobby")
+    assert cluster.send_to("lobby", 3) == "run by n1.1.1"
+    cluster.held.add("Prepared")
+    cluster.ask(winner, "move", "lobby", to="n2" if winner == "n3" else "n3")
+    cluster.settle()
+    cluster.heal()
+    cluster.pass_time(2)
+    cluster.held.clear()
+    cluster.pass_time(4)
+    assert cluster.check_once() == 1
+    (name,) = cluster.where("lobby")
+    assert name not in (winner, "n1")
+    assert cluster.running_worker(name, "lobby").value == 3
+
+
+def test_an_arbiter_that_was_away_hears_what_was_answered_meanwhile() -> None:
+    cluster, nodes = moving("third", "Prepared")
+    cluster.held.add("Held")
+    cluster.crash(nodes["source"])
+    cluster.pass_time(1.0)
+    cluster.pause(nodes["third"])
+    cluster.held.clear()
+    cluster.settle()
+    cluster.now += 7.0
+    cluster.resume(nodes["third"])
     cluster.pass_time(LONG)
     judge(cluster, lost=False)
