@@ -1,7 +1,7 @@
 """Every step of a handoff × every fault × every victim × whoever is the arbiter: one process is left, with the newest
 acknowledged state; or, only where the one node that had it died, a restart that says so.
 
-Named invariants: handoff-keeps-state, one-process, runs-is-registered, one-reply.
+Named invariants: handoff-keeps-state, opens-by-commit, one-process, runs-is-registered, one-reply.
 """
 
 from __future__ import annotations
