@@ -8,8 +8,17 @@ import { h } from "./dom.js";
 import { Table } from "./table.js";
 import { clock, exact, moment } from "./words.js";
 
-/** What was before and after, and whatever else the row tells. */
+/** "cordoned: false → true" of what changed; null when there is no before or no after to compare. */
+function changes({ before, after }) {
+  if (isNothing(before) || isNothing(after)) return null;
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  return names.map((name) => `${name}: ${JSON.stringify(before[name]) ?? "none"} → ${JSON.stringify(after[name]) ?? "none"}`);
+}
+
+/** What changed, or what was before or after, and whatever else the row tells. */
 function detail(item) {
+  const changed = changes(item);
+  if (changed !== null && isNothing(item.detail) && changed.join(", ").length < 120) return h("span.mono", {}, changed.join(", "));
   const known = { before: item.before, after: item.after, ...item.detail };
   const told = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "" && !isEmpty(value));
   if (told.length === 0) return "";
@@ -18,6 +27,7 @@ function detail(item) {
   return h("details", {}, h("summary", {}, told.map(([name]) => name).join(", ")), h("pre", { tabindex: 0, role: "group", "aria-label": "Detail" }, JSON.stringify(Object.fromEntries(told), null, 2)));
 }
 
+const isNothing = (value) => value === null || value === undefined || isEmpty(value);
 const isEmpty = (value) => typeof value === "object" && Object.keys(value).length === 0;
 
 function operation(item) {

@@ -23,6 +23,11 @@ export function processLink(sworm, name, short = false) {
   return h("a.mono", { href: processPage(sworm, name) }, short ? name : `${sworm}/${name}`);
 }
 
+/** What is copied more often than read, with its button; `text` as it is copied, `shown` as it stands there. */
+export function copyable(text, shown = mono(text)) {
+  return isNothing(text) ? "" : [shown, copyButton(String(text), String(text))];
+}
+
 /** A node, which the map opens; an observer runs nothing, so there is no page for it. */
 export function nodeLink(name) {
   if (!name || name.startsWith("observer")) return mono(name);

@@ -13,13 +13,20 @@ const LOOK = 4000;
 export function clauses(nodes, now) {
   const by = (status) => nodes.filter((node) => node.status === status);
   const said = [];
-  for (const node of by("dead")) said.push({ level: 3, text: `${node.name} is dead, last seen ${ago(moment(node.last_seen), now)}` });
+  for (const node of by("dead")) said.push(deadClause(node, now));
   for (const node of by("suspect")) said.push({ level: 2, text: `${node.name} does not answer` });
   if (by("draining").length) said.push({ level: 1, text: `${listed(by("draining").map((node) => node.name))} draining` });
   const here = nodes.filter((node) => node.status !== "left" && node.status !== "dead");
   const processes = here.reduce((sum, node) => sum + node.processes, 0);
   said.push({ level: here.length ? 0 : 2, text: here.length ? `${counted(here.length, "node", "nodes")} · ${counted(processes, "process", "processes")}` : "no node has joined" });
   return said;
+}
+
+/** Whoever died needs a person only while something is missing: what the map says of it too. */
+function deadClause({ name, last_seen: seen, processes }, now) {
+  const died = `${name} died ${ago(moment(seen), now)}`;
+  if (processes > 0) return { level: 3, text: `${died}: ${counted(processes, "process", "processes")} not back yet` };
+  return { level: 2, text: `${died}: nothing is left on it` };
 }
 
 /** Keep `element` saying it; `heard(nodes)` gets each answer. */

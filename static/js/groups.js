@@ -9,6 +9,7 @@ import { request } from "./api.js";
 import { Address } from "./address.js";
 import { SendBox } from "./send_box.js";
 import { Table } from "./table.js";
+import { curl } from "./twins.js";
 
 const root = document.getElementById("list");
 const rights = new Set(document.body.dataset.scopes.split(" "));
@@ -27,7 +28,7 @@ function empty() {
   return [
     h("h2", {}, said),
     h("p", {}, "A process joins by ", h("code", {}, "join"), " in its own code, or over REST; the group is there as soon as it has a member:"),
-    command(`curl -X PUT ${window.location.origin}/api/v1/sworms/${sworm}/groups/${group || "GROUP"}/members/NAME -H "Authorization: Bearer $TOKEN"`),
+    command(curl("PUT", `/sworms/${sworm}/groups/${group ? encodeURIComponent(group) : "GROUP"}/members/NAME`)),
   ];
 }
 

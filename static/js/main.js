@@ -18,6 +18,7 @@ import { Marks } from "./marks.js";
 import { Model, partsOf } from "./model.js";
 import { Moving } from "./moving.js";
 import { NodePanel } from "./node_panel.js";
+import { takers } from "./offer.js";
 import { ProcessPanel } from "./process_panel.js";
 import { Observed } from "./replica_words.js";
 import { Tip } from "./tip.js";
@@ -120,7 +121,7 @@ new Keyboard(by("map"), map, { open, mark, move: (key) => (mayMove ? moving.prop
 if (mayMove) {
   new Drag(map, {
     dragged: (key) => moving.taken(key),
-    takes: (name) => present(model).some((node) => node.name === name && node.status === "alive" && !node.cordoned),
+    takes: (name) => takers(present(model)).includes(name),
     dropped: (processes, node) => moving.propose(processes, node),
   });
 }

@@ -7,7 +7,7 @@ import { Block } from "./block.js";
 import { Flights } from "./flights.js";
 import { Palette } from "./palette.js";
 import { SIZES, chooseSize } from "./slots.js";
-import { shapeOf } from "./words.js";
+import { COLLATOR, shapeOf } from "./words.js";
 
 /** ms that the place of a vanished cell is remembered, so that it can fly when it turns up elsewhere. */
 const REMEMBERED = 10000;
@@ -363,8 +363,6 @@ export class ProcessMap {
     return block?.keyAt(event.clientX, event.clientY) ?? null;
   }
 }
-
-const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 function leftAt(node) {
   const seen = Date.parse(node.last_seen ?? "");

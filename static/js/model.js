@@ -3,6 +3,8 @@
    Law: pure data, changed only by `snapshot` and `diff`, which return exactly what changed. Counts are kept with each change,
    so that reading them costs nothing at any size. Both row forms of the stream are read: lists of items, or columns and rows. */
 
+import { COLLATOR } from "./words.js";
+
 /** Keys join the sworm (which has no NUL) and the name. */
 export function keyOf(sworm, name) {
   return `${sworm}\u0000${name}`;
@@ -179,9 +181,7 @@ function bump(counts, what, by) {
   else counts.set(what, next);
 }
 
-const collator = new Intl.Collator("en", { numeric: true });
-
 /** Order of two processes for people: by sworm, then by name with numbers as numbers. */
 export function inOrder(a, b) {
-  return a.sworm === b.sworm ? collator.compare(a.name, b.name) : collator.compare(a.sworm, b.sworm);
+  return a.sworm === b.sworm ? COLLATOR.compare(a.name, b.name) : COLLATOR.compare(a.sworm, b.sworm);
 }

@@ -8,7 +8,7 @@ import { confirmed } from "./confirm.js";
 import { glyph, h, say, when } from "./dom.js";
 import { Facts } from "./facts.js";
 import { curl, sworm as command, twins } from "./twins.js";
-import { bytes, count, counted, moment, shapeOf, stateWord } from "./words.js";
+import { bytes, count, counted, listed, moment, shapeOf, stateWord } from "./words.js";
 
 const FIGURES = {
   cpu: ["CPU", (n) => `${n.toFixed(n < 10 ? 1 : 0)} %`],
@@ -145,15 +145,24 @@ export class NodePanel {
 
   async drain() {
     const here = this.page.model.on(this.name).size;
-    const others = this.page.present().filter((node) => node.name !== this.name && node.status === "alive" && !node.cordoned);
-    const where = others.length ? `to ${others.map((node) => node.name).join(", ")}` : "nowhere: no other node can take them";
-    if (!(await confirmed(`Drain ${this.name}`, `${counted(here, "process moves", "processes move")} ${where}.`, { harmful: true }))) return;
+    if (!(await confirmed(`Drain ${this.name}`, await this.planned(here), { harmful: true }))) return;
     this.start({
       title: `Drain ${this.name}: ${counted(here, "process moves", "processes move")}`,
       ask: () => request("POST", `/nodes/${this.name}/drain`, {}),
       seen: () => this.page.model.on(this.name).size === 0,
       sight: () => "nothing is left on it",
     });
+  }
+
+  /** What a drain would do, asked of the server before anything happens. */
+  async planned(here) {
+    const moves = `${counted(here, "process moves", "processes move")} away from ${this.name}, which then leaves.`;
+    try {
+      const plan = await request("POST", `/nodes/${this.name}/drain`, { dry_run: true });
+      return plan.moves.length ? planOf(plan.moves) : `Nothing runs on ${this.name}: it only leaves.`;
+    } catch (problem) {
+      return `${moves} Where each would go cannot be told: ${problem.message}`;
+    }
   }
 
   forget() {
@@ -178,6 +187,23 @@ export class NodePanel {
   }
 
   closed() {}
+}
+
+/** Moves of a plan in words: how many go where, which begin afresh, and each that cannot go, with its reason. */
+function planOf(moves) {
+  const [stuck, going] = [moves.filter((move) => move.problem), moves.filter((move) => !move.problem)];
+  const tally = new Map();
+  for (const { to } of going) tally.set(to ?? "", (tally.get(to ?? "") ?? 0) + 1);
+  const where = [...tally].sort().map(([node, n]) => (node ? `${count(n)} to ${node}` : `${count(n)} wherever the agents choose`));
+  const afresh = going.filter((move) => move.why.startsWith("it starts afresh")).length;
+  const lines = stuck.map(({ sworm, name, problem }) => h("li", {}, h("span.mono", {}, `${sworm}/${name}`), `: ${problem}`));
+  return h(
+    "div", {},
+    h("p", {}, going.length ? `${counted(going.length, "process moves", "processes move")}: ${listed(where)}.` : "Nothing can move."),
+    afresh ? h("p", {}, `${counted(afresh, "begins", "begin")} afresh there: the sworm does not hand off.`) : null,
+    stuck.length ? h("p.trouble", {}, `${counted(stuck.length, "process has", "processes have")} nowhere to go:`) : null,
+    stuck.length ? h("ul.planned", { tabindex: 0, role: "group", "aria-label": "Processes that cannot move" }, lines) : null,
+  );
 }
 
 function groupLine([name, n]) {

@@ -12,10 +12,11 @@ import { copyButton, glyph, h, say, tellTimes, when } from "./dom.js";
 import { Facts } from "./facts.js";
 import { lives } from "./life.js";
 import { LifeView } from "./life_view.js";
+import { offerNodes, takers } from "./offer.js";
 import { SendBox } from "./send_box.js";
 import { sentence } from "./table.js";
 import { curl, sworm as words, twins } from "./twins.js";
-import { moment, shapeOf, stateWord } from "./words.js";
+import { isolationWord, moment, shapeOf, stateWord } from "./words.js";
 
 /** Target -> a message that it surely understands. Of others nothing is known; a plain function gets none. */
 const EXAMPLES = { "examples.counters:Counter": '{"op": "get"}' };
@@ -148,7 +149,7 @@ function describe(known) {
   facts.set("Target", known.target ?? "", code(known.target));
   facts.set("Arguments", json(known.args), { make: () => h("code", {}, json(known.args)) });
   facts.set("Keywords", json(known.kwargs), { make: () => h("code", {}, json(known.kwargs)) });
-  facts.set("Isolation", known.isolation === "process" ? "an operating-system process of its own" : "a task in the agent");
+  facts.set("Isolation", isolationWord(known.isolation));
   facts.set("Groups", known.groups.join("\u0000"), { make: () => h("span", {}, known.groups.flatMap((group, i) => [i ? ", " : "", groupLink(sworm, group)])) });
   facts.set("Meta", json(known.meta), { make: () => h("code", {}, json(known.meta)) });
 }
@@ -158,13 +159,7 @@ function json(value) {
 }
 
 function offerTargets() {
-  const names = nodes.filter((node) => node.status === "alive" && !node.cordoned && node.name !== item?.node).map((node) => node.name).sort();
-  const shown = names.join();
-  if (target.dataset.shown === shown) return;
-  target.dataset.shown = shown;
-  const chosen = target.value;
-  target.replaceChildren(h("option", { value: "" }, "wherever it fits"), ...names.map((node) => h("option", { value: node }, `to ${node}`)));
-  if (names.includes(chosen)) target.value = chosen;
+  offerNodes(target, takers(nodes, item?.node), "wherever it fits");
 }
 
 // --- what is done ----------------------------------------------------------------------------------------------------------------

@@ -5,13 +5,15 @@
 
 import { Action } from "./action.js";
 import { listPath, processPath, request } from "./api.js";
+import { processPage } from "./address.js";
 import { confirmed } from "./confirm.js";
 import { copyButton, glyph, h, say, when } from "./dom.js";
 import { Facts } from "./facts.js";
 import { cause, told } from "./history.js";
 import { keyOf } from "./model.js";
+import { offerNodes, takers } from "./offer.js";
 import { curl, sworm as command, twins } from "./twins.js";
-import { moment, shapeOf, stateWord } from "./words.js";
+import { isolationWord, moment, shapeOf, stateWord } from "./words.js";
 
 /** Events shown. */
 const EVENTS = 20;
@@ -55,6 +57,7 @@ export class ProcessPanel {
       this.log,
       this.facts.element,
       h("h3", {}, "What happened"),
+      h("p", {}, h("a", { href: processPage(this.sworm, this.name) }, "Its whole life, and a box to call it from")),
       this.why,
       this.eventsNote,
       this.events,
@@ -70,11 +73,11 @@ export class ProcessPanel {
     }
     if (this.page.may("process:write")) {
       parts.push(h("button", { type: "button", onclick: () => this.restart() }, "Restart"));
-      parts.push(h("button.danger", { type: "button", onclick: () => this.stop() }, "Stop"));
+      parts.push(h("button.danger", { type: "button", onclick: () => this.unregister() }, "Unregister"));
     }
     if (parts.length > 0) return (this.bar = h("div.buttons", {}, parts));
     this.bar = null;
-    return h("p.note.no-rights", {}, "You may look, not act: stopping and handing off need the operator role. An admin can give it to you.");
+    return h("p.note.no-rights", {}, "You may look, not act: handing off, restarting and unregistering need the operator role. An admin can give it to you.");
   }
 
   // --- what is shown ----------------------------------------------------------------------------------------------------
@@ -115,20 +118,15 @@ export class ProcessPanel {
     this.facts.set("Restarts", item.restarts === undefined ? "" : String(item.restarts));
     this.facts.set("Target", item.target ?? "", { make: () => h("span.mono", {}, item.target), copy: item.target });
     this.facts.set("Arguments", shownJson(item.args), { make: () => h("code", {}, shownJson(item.args)) });
-    this.facts.set("Isolation", item.isolation ?? "");
+    this.facts.set("Isolation", item.isolation === undefined ? "" : isolationWord(item.isolation));
     this.facts.set("Groups", (item.groups ?? []).join(", "));
     this.facts.set("Meta", shownJson(item.meta), { make: () => h("code", {}, shownJson(item.meta)) });
   }
 
   fillTargets(process) {
     if (!this.target) return;
-    const nodes = this.page.present().filter((node) => node.name !== process.node && node.status === "alive" && !node.cordoned);
-    const names = nodes.map((node) => node.name).sort();
-    if (this.targets === names.join()) return;
-    this.targets = names.join();
-    const chosen = this.target.value;
-    this.target.replaceChildren(...names.map((name) => h("option", { value: name }, `to ${name}`)));
-    if (names.includes(chosen)) this.target.value = chosen;
+    const names = takers(this.page.present(), process.node);
+    if (!offerNodes(this.target, names)) return;
     this.move.disabled = this.target.disabled = names.length === 0;
     this.showTwins();
     this.move.title = names.length === 0 ? "No other node can take it" : "";
@@ -188,19 +186,20 @@ export class ProcessPanel {
     action.run().then(() => this.fetchSoon());
   }
 
-  async stop() {
+  async unregister() {
     const { sworm, name } = this;
-    if (!(await confirmed(`Stop ${name}`, `1 process of ${sworm} stops, its state is lost and its name is free.`, { harmful: true }))) return;
+    if (!(await confirmed(`Unregister ${name}`, `1 process of ${sworm} stops, its state is lost and its name is free.`, { harmful: true }))) return;
     this.start({
-      title: `Stop ${name}`,
+      title: `Unregister ${name}`,
       ask: () => request("DELETE", processPath(sworm, name)),
       seen: () => this.process === undefined,
       sight: () => "the name is free",
     });
   }
 
-  restart() {
+  async restart() {
     const before = this.process?.pid;
+    if (!(await confirmed(`Restart ${this.name}`, `1 process of ${this.sworm} begins anew, without its state.`, { harmful: true }))) return;
     this.start({
       title: `Restart ${this.name}`,
       ask: () => request("POST", `${processPath(this.sworm, this.name)}/restart`, {}),
@@ -217,7 +216,7 @@ export class ProcessPanel {
     const handOff = [["Hand off, over REST", curl("POST", `${path}/handoff`, JSON.stringify({ to }))], ["as a command", command("handoff", sworm, name, "--to", to)]];
     const rest = [
       ["Restart, over REST", curl("POST", `${path}/restart`)], ["as a command", command("restart", sworm, name)],
-      ["Stop, over REST", curl("DELETE", path)], ["as a command", command("unregister", sworm, name)],
+      ["Unregister, over REST", curl("DELETE", path)], ["as a command", command("unregister", sworm, name)],
     ];
     const forms = [...(to ? handOff : []), ...(this.page.may("process:write") ? rest : [])];
     const open = this.same.firstChild?.open ?? false;

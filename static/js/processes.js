@@ -5,11 +5,12 @@
 
 import { Action } from "./action.js";
 import { request } from "./api.js";
-import { command, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
+import { command, copyable, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { confirmed } from "./confirm.js";
 import { h, say } from "./dom.js";
 import { Marks } from "./marks.js";
+import { offerNodes, takers } from "./offer.js";
 import { Table } from "./table.js";
 import { counted, STATES, stateWord } from "./words.js";
 
@@ -37,9 +38,9 @@ function box(item) {
 const columns = [
   { head: "State", make: (item) => stateCell(item.state), sort: "state" },
   { head: "Sworm", make: (item) => item.sworm, sort: "sworm" },
-  { head: "Name", make: (item) => processLink(item.sworm, item.name, true), sort: "name", rowHead: true, kind: "name" },
+  { head: "Name", make: (item) => copyable(item.name, processLink(item.sworm, item.name, true)), sort: "name", rowHead: true, kind: "name" },
   { head: "Node", make: (item) => nodeLink(item.node), sort: "node" },
-  { head: "pid", make: (item) => mono(item.pid), rare: true },
+  { head: "pid", make: (item) => copyable(item.pid), rare: true },
   { head: "Epoch", make: (item) => mono(item.epoch), sort: "epoch", rare: true },
   { head: "Restarts", make: (item) => number(item.restarts), sort: "restarts", kind: "number" },
   { head: "Target", make: (item) => mono(item.target), rare: true, kind: "target" },
@@ -101,13 +102,8 @@ buttons.append(h("button", { type: "button", onclick: () => markShown() }, "Mark
 function showBar() {
   bar.hidden = marks.size === 0;
   say(told, `${counted(marks.size, "process", "processes")} marked`);
-  const names = nodes.filter((node) => node.status === "alive" && !node.cordoned).map((node) => node.name).sort();
-  const shown = names.join();
-  if (target.dataset.shown === shown) return;
-  target.dataset.shown = shown;
-  const chosen = target.value;
-  target.replaceChildren(h("option", { value: "" }, "wherever it fits"), ...names.map((name) => h("option", { value: name }, `to ${name}`)));
-  if (names.includes(chosen)) target.value = chosen;
+  const names = takers(nodes);
+  offerNodes(target, names, "wherever it fits");
 }
 
 function markShown() {

@@ -3,6 +3,7 @@
    Law: nothing moves before the button that repeats the verb with the count; it names what it will do, whichever node is chosen. */
 
 import { h, say } from "./dom.js";
+import { takers } from "./offer.js";
 import { curl, sworm as command, twins } from "./twins.js";
 import { counted } from "./words.js";
 
@@ -31,8 +32,7 @@ export function verbOf(processes) {
 /** The nodes that may be chosen: those that take something, and are not where everything runs already. */
 export function targets(processes, nodes) {
   const from = new Set(processes.map((process) => process.node));
-  const takes = nodes.filter((node) => node.status === "alive" && !node.cordoned);
-  return takes.map((node) => node.name).filter((name) => from.size > 1 || !from.has(name)).sort(COLLATOR.compare);
+  return takers(nodes, from.size === 1 ? [...from][0] : null);
 }
 
 /** Ask; resolves to {to} (null: wherever placement wants each), or to null when it shall not be. `to` is what is proposed. */
@@ -76,5 +76,3 @@ function listed(processes) {
   const more = processes.length - shown.length;
   return more > 0 ? [...shown, h("li.faint", {}, `and ${counted(more, "other", "others")}`)] : shown;
 }
-
-const COLLATOR = new Intl.Collator("en", { numeric: true });

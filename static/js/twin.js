@@ -10,19 +10,20 @@ import { count, moment, shapeOf, stateWord } from "./words.js";
 /** Rows shown at first, and added by each "show more". */
 const PAGE = 200;
 
+const HEADS = ["State", "Sworm", "Name", "Node", "pid", "Epoch", "Restarts", "Since"];
+
 export class Twin {
   /** `on.open(key)`. */
   constructor(element, model, filter, on) {
     Object.assign(this, { element, model, filter, on });
     this.limit = PAGE;
     this.rows = new Map();
-    this.body = h("tbody");
+    this.body = h("tbody", { role: "rowgroup" });
     this.caption = h("caption");
     this.more = h("button", { type: "button", onclick: () => this.grow() }, "Show more");
-    const head = ["State", "Sworm", "Name", "Node", "pid", "Epoch", "Restarts", "Since"].map((word) =>
-      h(word === "Restarts" ? "th.number" : "th", { scope: "col" }, word),
-    );
-    element.append(h("div.table-scroll", { tabindex: 0, role: "region", "aria-label": "Processes" }, h("table", {}, this.caption, h("thead", {}, h("tr", {}, head)), this.body)), this.more);
+    const head = HEADS.map((word) => h(word === "Restarts" ? "th.number" : "th", { scope: "col", role: "columnheader" }, word));
+    const table = h("table.list", { role: "table" }, this.caption, h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)), this.body);
+    element.append(h("div.table-scroll", { tabindex: 0, role: "region", "aria-label": "Processes" }, table), this.more);
   }
 
   grow() {
@@ -56,7 +57,7 @@ export class Twin {
   row(process) {
     const before = this.rows.get(process.key);
     if (before?.process === process) return before;
-    const element = before?.element ?? h("tr");
+    const element = before?.element ?? h("tr", { role: "row" });
     const row = { process, element };
     this.rows.set(process.key, row);
     const focused = element.contains(document.activeElement);
@@ -66,17 +67,18 @@ export class Twin {
   }
 
   cells(process) {
+    const cell = (kind, word, ...what) => h(kind, { role: kind.startsWith("th") ? "rowheader" : "cell", scope: kind.startsWith("th") ? "row" : null, "data-head": word }, ...what);
     const name = h("button.link.mono", { type: "button", onclick: () => this.on.open(process.key) }, process.name);
     const started = moment(process.started_at);
     return [
-      h("td.state", {}, glyph(shapeOf(process.state)), stateWord(process.state)),
-      h("td", {}, process.sworm),
-      h("th", { scope: "row" }, name),
-      h("td", {}, process.node),
-      h("td.mono", {}, process.pid),
-      h("td.mono", {}, String(process.epoch)),
-      h("td.number", {}, process.restarts === undefined ? "" : count(process.restarts)),
-      h("td", {}, started === null ? "" : when(started)),
+      cell("td", "State", h("span.state", {}, glyph(shapeOf(process.state)), stateWord(process.state))),
+      cell("td", "Sworm", process.sworm),
+      cell("th", "Name", name),
+      cell("td", "Node", process.node),
+      cell("td", "pid", h("span.mono", {}, process.pid)),
+      cell("td", "Epoch", h("span.mono", {}, String(process.epoch))),
+      cell("td.number", "Restarts", process.restarts === undefined ? "" : count(process.restarts)),
+      cell("td", "Since", started === null ? "" : when(started)),
     ];
   }
 }

@@ -11,10 +11,10 @@ export function quoted(text) {
 
 /** A request below /api/v1 as a curl command. */
 export function curl(method, path, body) {
-  const parts = ["curl", "-X", method, `${window.location.origin}/api/v1${path}`].map(quoted);
-  parts.push('-H "Authorization: Bearer $SWORM_TOKEN"');
-  if (body !== undefined) parts.push('-H "Content-Type: application/json"', `-d ${quoted(body)}`);
-  return parts.join(" ");
+  const lines = [["curl", "-X", method, `${window.location.origin}/api/v1${path}`].map(quoted).join(" ")];
+  lines.push('-H "Authorization: Bearer $SWORM_TOKEN"');
+  if (body !== undefined) lines.push('-H "Content-Type: application/json"', `-d ${quoted(body)}`);
+  return lines.join(" \\\n  ");
 }
 
 /** Words as a command of the command line. */

@@ -63,6 +63,9 @@ export function listed(words) {
   return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
+/** Names as people count: n2 before n10. */
+export const COLLATOR = new Intl.Collator("en", { numeric: true });
+
 /** Process states, in the order of the legend. */
 export const STATES = ["running", "starting", "handing_off", "restarting", "failed"];
 
@@ -77,6 +80,11 @@ export function stateWord(state) {
 export function shapeOf(state) {
   if (state === "moved") return "handing_off";
   return STATES.includes(state) ? state : "unknown";
+}
+
+/** Where a worker runs, as people read it. */
+export function isolationWord(isolation) {
+  return isolation === "process" ? "an operating-system process of its own" : "a task in the agent";
 }
 
 /** Bytes in the largest unit that keeps at least one digit: "48 MB". */

@@ -272,12 +272,43 @@ def test_the_table_holds_what_the_map_shows(visit: Visit, stage: Stage) -> None:
     expect(page.locator("#drawer")).to_contain_text("restarting on n3")
 
 
+def test_a_drain_says_first_where_everything_would_go(visit: Visit, stage: Stage) -> None:
+    stage.define("counters")
+    stage.fill({"n1": ["a", "b", "c"]})
+    page = visit("/?n=n1")
+    page.get_by_role("button", name="Drain n1").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_have_text(re.compile(r"3 processes move: 3 to n[23]\."))
+    dialog.get_by_role("button", name="Keep as it is").click()
+    for node in ("n2", "n3"):
+        stage.node(node, "dead")
+    page.get_by_role("button", name="Drain n1").click()
+    expect(dialog).to_contain_text("Nothing can move.")
+    expect(dialog).to_contain_text("3 processes have nowhere to go:")
+    expect(dialog.get_by_role("group")).to_contain_text(
+        "counters/a: no other node that is up and takes processes hosts counters"
+    )
+
+
+def test_an_action_that_costs_a_state_is_asked_about(visit: Visit, stage: Stage) -> None:
+    stage.fill({"n1": ["a"]})
+    page = visit("/?p=counters/a")
+    drawer = page.locator("#drawer")
+    for verb, told in (("Restart", "begins anew, without its state"), ("Unregister", "its name is free")):
+        drawer.get_by_role("button", name=verb).click()
+        expect(page.get_by_role("dialog")).to_contain_text(told)
+        page.get_by_role("dialog").get_by_role("button", name="Keep as it is").click()
+    expect(drawer.locator(".action")).to_have_count(0)
+    drawer.get_by_role("link", name="Its whole life").click()
+    expect(page).to_have_url(re.compile(r"/process\?sworm=counters&name=a$"))
+
+
 def test_a_viewer_sees_no_buttons_and_is_told_why(visit: Visit, stage: Stage) -> None:
     stage.fill({"n1": ["a"]})
     page = visit("/?p=counters/a", scopes.VIEWER)
     drawer = page.locator("#drawer")
     expect(drawer).to_contain_text("You may look, not act")
-    for name in ("Stop", "Restart", "Hand off"):
+    for name in ("Unregister", "Restart", "Hand off"):
         expect(drawer.get_by_role("button", name=name)).to_have_count(0)
     page.goto(page.url.split("?")[0] + "?n=n1")
     expect(drawer).to_contain_text("You may look, not act")
