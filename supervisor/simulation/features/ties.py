@@ -89,8 +89,11 @@ class Ties(Feature):
         world, doubtful = self.run.world, self.run.ledger.doubtful
         check_ties(world)
         for name, own in self.given.items() if self.run.settings.gentle else ():
-            located = world.live()[0].node.lookup(SWORM, name)
-            if (SWORM, own) not in doubtful and (located is None or located.entry.of != own):
+            node = world.live()[0].node
+            located = node.lookup(SWORM, name)
+            if (SWORM, own) in doubtful or node.lookup(SWORM, own) is None:
+                continue  # while a process waits for a node that may run it, its further names do
+            if located is None or located.entry.of != own:
                 raise broken("ties-follow", f"{name} was given to {own} and is {located and located.pid}")
 
 
