@@ -42,14 +42,18 @@ def test_strategies_of_ones_own_are_obeyed_and_bad_ones_harm_nobody(cluster: Liv
     for strategy, sentence in (
         ("leaves", "live_placing:leaves ended"),
         ("raises", "live_placing:raises raised LookupError: no idea where lobby belongs for 'lobby'"),
-        ("missing", "has no missing"),
     ):
         cluster.sworms(strategy, distribution_strategy=f"live_placing:{strategy}")
         answer = register(cluster, strategy, "lobby")
         assert (answer.status, answer.body["code"]) == (503, "strategy_failed")
         assert sentence in answer.body["detail"]
-    cluster.sworms("foreign", distribution_strategy="os:system")
-    assert "is not among those this agent may run" in register(cluster, "foreign", "lobby").body["detail"]
+    for strategy, sentence in (
+        ("live_placing:missing", "module live_placing has no missing"),
+        ("os:system", "module os is not among those this agent may run"),
+    ):
+        refused = cluster.post("/sworms", {"name": "foreign", "distribution_strategy": strategy})
+        assert (refused.status, refused.body["errors"][0]["field"]) == (422, "distribution_strategy")
+        assert sentence in refused.body["detail"]
     cluster.agents_ready("n1", "n2")
 
 
