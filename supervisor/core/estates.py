@@ -65,15 +65,19 @@ class Estates:
         """Whether a departed incarnation's name must not be restored yet: its state is being looked for or fetched."""
         if not self._may_have_state(slot[0]):
             return False
-        ready = self.fetched.get(slot)
-        if ready is not None and ready[0] == last.pid:
+        if self._is_fetched(slot, last.pid):
             return False
         inquiry = self._inquiry(slot[0], last.origin)
         if inquiry.missing:
             return True
-        if slot not in self.fetching and inquiry.found.get(last.pid):
-            self._fetch(slot, last.pid, inquiry.found[last.pid])
+        found = inquiry.found.get(last.pid)
+        while found and slot not in self.fetching and not self._is_fetched(slot, last.pid):
+            self._fetch(slot, last.pid, found)  # what this node held itself may be gone meanwhile: then the next newest
         return slot in self.fetching
+
+    def _is_fetched(self, slot: Slot, pid: Pid) -> bool:
+        ready = self.fetched.get(slot)
+        return ready is not None and ready[0] == pid
 
     def take(self, slot: Slot) -> Kept | None:
         """The state that was fetched for a name, if there was one."""
