@@ -155,7 +155,8 @@ class Arbiter:
         context, claim = self.context, pending.claim
         if best is not None:
             mine = best.entry.claim == claim.id
-            if mine and best.entry.state == STARTING and best.entry.spec is not None:
+            begun = best.entry.state == STARTING and best.entry.spec is not None
+            if begun and (mine or not best.entry.restarts):
                 self._answer(pending, "retry")  # begun under another arbiter, and not known yet to go well
                 return
             result = "started" if mine else "already_started"

@@ -17,6 +17,7 @@ from supervisor.simulation.run import Run, run_seed
 
 #: Seed -> what it found.
 FOUND = {
+    3000063: "a name was called registered while its first start, begun under another arbiter, could still fail",
     2000539: "an arbiter whose own copy of a state was gone called it lost, though another node had it",
     880026: "unregistering an earlier incarnation ended the process that waited for a node",
     3001: "a target died when it had opened and its source still showed the move, and the name went with it",
