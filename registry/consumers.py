@@ -12,6 +12,7 @@ import functools
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,13 +29,6 @@ from registry.core.ids import BadName, check_slug
 from registry.hub import SPACING, Place, hub
 from registry.mapstate import Filter
 
-#: Seconds between heartbeats.
-HEARTBEAT = 5.0
-
-#: Seconds that a client without a session has to show its token.
-TOKEN_TIMEOUT = 10.0
-
-
 #: Longest message of a client, in characters, and how many unreadable ones end the connection.
 MAX_MESSAGE = 4_096
 MAX_FAULTS = 20
@@ -45,6 +39,15 @@ BAD_REQUEST, NOT_SIGNED_IN, NOT_ALLOWED = 4400, 4401, 4403
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When a stream does what it does by itself, in seconds."""
+
+    heartbeat: float = 5.0  #: between two of them
+    token: float = 10.0  #: that a client without a session has to show its token
+    recheck: float = RECHECK  #: between two looks at its rights
 
 
 class Refused(Exception):
@@ -63,8 +66,9 @@ class Gone(Exception):
 class Viewer:
     """One connection."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, pace: Pace) -> None:
         self._scope = scope
+        self._pace = pace
         self._receive = receive
         self._send = send
         self._transport = transport_of(send)
@@ -107,10 +111,10 @@ class Viewer:
 
     async def _token(self) -> str:
         try:
-            async with asyncio.timeout(TOKEN_TIMEOUT):
+            async with asyncio.timeout(self._pace.token):
                 message = _message(await self._listen())
         except TimeoutError:
-            raise Refused(NOT_SIGNED_IN, "not_signed_in", "no token came within 10 s") from None
+            raise Refused(NOT_SIGNED_IN, "not_signed_in", f"no token came within {self._pace.token:g} s") from None
         except ValueError as error:
             raise Refused(NOT_SIGNED_IN, "not_signed_in", f"the first message must be a token: {error}") from None
         token = message.get("token")
@@ -137,8 +141,8 @@ class Viewer:
     async def _feed(self, place: Place) -> None:
         """Send what is new, spaced; a heartbeat now and then; look at the rights again."""
         source = hub()
-        beat_at = time.monotonic() + HEARTBEAT
-        check_at = time.monotonic() + RECHECK
+        beat_at = time.monotonic() + self._pace.heartbeat
+        check_at = time.monotonic() + self._pace.recheck
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + max(0.0, beat_at - time.monotonic())):
@@ -155,10 +159,10 @@ class Viewer:
                     await self._send({"type": "websocket.send", "text": text})
                     await asyncio.sleep(SPACING * 0.9)  # the hub keeps the pace; this only holds after congestion
             if beats:
-                beat_at = time.monotonic() + HEARTBEAT
+                beat_at = time.monotonic() + self._pace.heartbeat
                 await self._send({"type": "websocket.send", "text": source.heartbeat(place)})
             if time.monotonic() >= check_at:
-                check_at = time.monotonic() + RECHECK
+                check_at = time.monotonic() + self._pace.recheck
                 await self._check_rights()
 
     async def _uncongested(self) -> None:
@@ -283,9 +287,13 @@ def transport_of(send: Any) -> Any:
     return None
 
 
-async def live_map(scope: Scope, receive: Receive, send: Send) -> None:
+def live_map(pace: Pace) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The application behind `/ws/map`."""
-    await Viewer(scope, receive, send).run()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await Viewer(scope, receive, send, pace).run()
+
+    return application
 
 
 async def nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
@@ -295,6 +303,6 @@ async def nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 websocket_urlpatterns = [
-    path("ws/map", live_map),  # type: ignore[arg-type]  # Channels' routes lead to applications
+    path("ws/map", live_map(Pace())),  # type: ignore[arg-type]  # Channels' routes lead to applications
     re_path("", nothing_here),  # type: ignore[arg-type]
 ]

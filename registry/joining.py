@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from registry.core.ids import Origin
@@ -20,6 +21,15 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 #: Seconds that a URL which neither answers nor refuses may delay joining once another one has answered.
 PATIENCE = 1.0
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """The times of a search, in seconds; see the numbers above."""
+
+    first: float = FIRST_PAUSE
+    last: float = LAST_PAUSE
+    patience: float = PATIENCE
 
 
 class Dials(Protocol):
@@ -35,13 +45,16 @@ class Dials(Protocol):
 class Joining:
     """The URLs to join, and how far each has come."""
 
-    def __init__(self, mesh: Dials, urls: Iterable[str], joined: Callable[[], None]) -> None:
+    def __init__(
+        self, mesh: Dials, urls: Iterable[str], joined: Callable[[], None], pauses: Pauses | None = None
+    ) -> None:
         self._mesh = mesh
+        self._times = pauses or Pauses()
         self._joined: Callable[[], None] | None = joined
         self._urls = list(dict.fromkeys(urls))
         self._untried = set(self._urls)
         self._reached: set[str] = set()
-        self._pauses = dict.fromkeys(self._urls, FIRST_PAUSE)
+        self._pauses = dict.fromkeys(self._urls, self._times.first)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._patience: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -67,14 +80,14 @@ class Joining:
         for other in list(self._untried):
             self._mesh.connect(other)
         if self._patience is None and self._untried:
-            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+            self._patience = asyncio.get_running_loop().call_later(self._times.patience, self._lose_patience)
 
     def link_down(self) -> None:
         """A link is gone; with the last one, the search starts again."""
         if self._mesh.links() or self._stopped:
             return
         for url in self._urls:
-            self._pauses[url] = FIRST_PAUSE
+            self._pauses[url] = self._times.first
             self._later(url)
 
     def failed(self, url: str, reached: bool, ourselves: bool, kept_out: bool = False) -> None:
@@ -113,7 +126,7 @@ class Joining:
         if url in self._timers or self._stopped:
             return
         pause = self._pauses[url]
-        self._pauses[url] = min(LAST_PAUSE, pause * 2)
+        self._pauses[url] = min(self._times.last, pause * 2)
         self._timers[url] = asyncio.get_running_loop().call_later(pause, self._again, url)
 
     def _again(self, url: str) -> None:

@@ -36,7 +36,8 @@ class Change(NamedTuple):
 class MapState:
     """Nodes and processes at one revision."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_removed: int = MAX_REMOVED) -> None:
+        self._max_removed = max_removed
         self.revision = 0
         self.floor = 0  #: from here on nothing that was removed is forgotten
         self.processes: dict[tuple[str, str], Sequence[Any]] = {}
@@ -46,7 +47,7 @@ class MapState:
 
     def load(self, whole: Change, floor: int) -> None:
         """Take everything anew."""
-        self.__init__()  # type: ignore[misc]  # it begins as if it had just been made
+        self.__init__(self._max_removed)  # type: ignore[misc]  # it begins as if it had just been made
         self.floor = floor
         self.merge(whole)
 
@@ -60,7 +61,7 @@ class MapState:
             if revision >= self._log.get(key, 0):
                 self._put(revision, key, value)
         self.revision = max(self.revision, change.rev_to)
-        if self._removed > MAX_REMOVED:
+        if self._removed > self._max_removed:
             self._forget_removed()
 
     def _put(self, revision: int, key: Key, value: Any) -> None:
@@ -79,7 +80,7 @@ class MapState:
             self.processes[key] = value
 
     def _forget_removed(self) -> None:
-        spare = self._removed - MAX_REMOVED // 2
+        spare = self._removed - self._max_removed // 2
         gone = [key for key in self._log if not isinstance(key, str) and key not in self.processes][:spare]
         for key in gone:
             self.floor = max(self.floor, self._log.pop(key))

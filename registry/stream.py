@@ -109,11 +109,13 @@ class Broker:
         layer: Layer,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float] = time.monotonic,
+        max_under_way: int = MAX_UNDER_WAY,
     ) -> None:
         self._client = client
         self._layer = layer
         self._loop = loop
         self._clock = clock
+        self._max_under_way = max_under_way
         self._silent_until = 0.0
         self._rev_to = 0  #: of the last frame, whether it left or was lost: a loss shows as a gap
         self._under_way: deque[Future[None]] = deque()
@@ -142,7 +144,7 @@ class Broker:
         self._rev_to = max(self._rev_to, frame["rev_to"])
         while self._under_way and self._under_way[0].done():
             self._under_way.popleft()
-        if len(self._under_way) < MAX_UNDER_WAY:  # else whoever watches reads the tables instead
+        if len(self._under_way) < self._max_under_way:  # else whoever watches reads the tables instead
             self._under_way.append(asyncio.run_coroutine_threadsafe(self._group_send(frame), self._loop))
 
     async def _group_send(self, frame: Frame) -> None:

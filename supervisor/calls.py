@@ -77,6 +77,7 @@ class Router:
         self.arrivals = Arrivals(self, workers, self.deadlines)
         self.next_id = 0
         self.linger = Linger(self.loop)
+        self.cast_patience = CAST_PATIENCE
         self.forward: Callable[[Origin, Any], None] = _nobody  #: who takes what is no message of calls
 
     def attach(self, mesh: Links) -> None:
@@ -147,7 +148,7 @@ class Router:
     def _await_restore(self, key: Key, letter: Own, found: Located) -> None:
         """Hold a letter to a name whose node departed, until the name is back or the letter too old."""
         if not letter.due_slot:
-            self.deadlines.add(letter, CAST_PATIENCE)
+            self.deadlines.add(letter, self.cast_patience)
         letter.attempts += 1
         self._remember(key, found.pid)  # what is sent later stays behind this one
         hold = self.holds.begin(key, found.pid)
@@ -243,7 +244,7 @@ class Router:
         key = (letter.sworm, letter.name)
         before = pid_of(letter.sent_to, letter.serial)
         if not letter.due_slot:
-            self.deadlines.add(letter, CAST_PATIENCE)
+            self.deadlines.add(letter, self.cast_patience)
         letter.attempts += 1
         was_remote = letter.sent_to != self.origin
         letter.sent_to = ""

@@ -63,7 +63,10 @@ class Counts:
 class Outbox:
     """The way out. `answer` and `report` are safe from any thread and never block."""
 
-    def __init__(self, broker: DoorbellBroker, origin: Origin, counts: Counts) -> None:
+    def __init__(
+        self, broker: DoorbellBroker, origin: Origin, counts: Counts, kept_reports: int = KEPT_REPORTS
+    ) -> None:
+        self._kept_reports = kept_reports
         self._broker = broker
         self._node, self._incarnation = node_of(origin), incarnation_of(origin)
         self._answers: deque[_Answer] = deque()
@@ -91,7 +94,7 @@ class Outbox:
 
     def report(self, report: Report) -> None:
         """Tell the observer, soon. Wakes the thread once for each batch: reports come by the thousand."""
-        if len(self._reports) >= KEPT_REPORTS:
+        if len(self._reports) >= self._kept_reports:
             self._reports.popleft()
             self.counts.reports_dropped += 1
         self._reports.append(_payload(report))

@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -18,11 +18,12 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import OperationalError, connections
 from django.test import Client as Browser
+from django.urls import path
 from django.utils import timezone
 
 from registry import consumers
 from registry.auth import Again, issue_token
-from registry.consumers import websocket_urlpatterns
+from registry.consumers import Pace, live_map, websocket_urlpatterns
 from registry.hub import hub
 from registry.models import Removal
 from registry.projection import Batch, Mirror, node_rows
@@ -73,14 +74,15 @@ def signed_in(user: User) -> SessionBase:
 class Client:
     """A client of the stream, and the observer that gives it something to see."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, pace: Pace) -> None:
         self.observer = observer
+        self.routes = URLRouter([path("ws/map", live_map(pace))])  # type: ignore[arg-type]  # as in the module
         self.open: list[WebsocketCommunicator] = []
 
     async def connect(
         self, query: str = "", user: Any = None, headers: list[tuple[bytes, bytes]] = OURS
     ) -> WebsocketCommunicator:
-        socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), f"/ws/map?{query}", headers)
+        socket = WebsocketCommunicator(self.routes, f"/ws/map?{query}", headers)
         if user is not None:
             socket.scope["user"] = user
             socket.scope["session"] = await sync_to_async(signed_in)(user)
@@ -116,13 +118,19 @@ async def closed(socket: WebsocketCommunicator) -> int:
 Scenario = Callable[[Client], Awaitable[None]]
 
 
+class Play(Protocol):
+    """Runs a scenario, with the stream at this pace."""
+
+    def __call__(self, scenario: Scenario, **pace: float) -> None: ...
+
+
 @pytest.fixture
-def play(transactional_db: None) -> Callable[[Scenario], None]:
+def play(transactional_db: None) -> Play:
     """Runs a scenario with a superuser `ann`, an observer, and everything closed afterwards."""
     User.objects.create_superuser("ann")
-    client = Client(Observer())
 
-    async def run(scenario: Scenario) -> None:
+    async def run(scenario: Scenario, pace: Pace) -> None:
+        client = Client(await sync_to_async(Observer)(), pace)
         try:
             async with asyncio.timeout(LIMIT * 3):
                 await scenario(client)
@@ -132,7 +140,7 @@ def play(transactional_db: None) -> Callable[[Scenario], None]:
             await get_channel_layer().flush()
             await sync_to_async(connections.close_all)()
 
-    return lambda scenario: asyncio.run(run(scenario))
+    return lambda scenario, **pace: asyncio.run(run(scenario, Pace(**pace)))
 
 
 def rows(table: dict[str, Any]) -> dict[str, str]:
@@ -140,7 +148,7 @@ def rows(table: dict[str, Any]) -> dict[str, str]:
     return {row[name]: row[state] for row in table["rows"]}
 
 
-def test_a_snapshot_comes_first_and_then_what_changes(play: Callable[[Scenario], None]) -> None:
+def test_a_snapshot_comes_first_and_then_what_changes(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         socket = await client.signed_in()
@@ -157,7 +165,7 @@ def test_a_snapshot_comes_first_and_then_what_changes(play: Callable[[Scenario],
     play(scenario)
 
 
-def test_a_lost_frame_is_made_up_from_the_tables_without_a_gap(play: Callable[[Scenario], None]) -> None:
+def test_a_lost_frame_is_made_up_from_the_tables_without_a_gap(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         socket = await client.signed_in()
@@ -174,7 +182,7 @@ def test_a_lost_frame_is_made_up_from_the_tables_without_a_gap(play: Callable[[S
     play(scenario)
 
 
-def test_without_any_frame_the_tables_are_asked(play: Callable[[Scenario], None]) -> None:
+def test_without_any_frame_the_tables_are_asked(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)
@@ -184,7 +192,7 @@ def test_without_any_frame_the_tables_are_asked(play: Callable[[Scenario], None]
     play(scenario)
 
 
-def test_a_client_that_comes_back_gets_a_diff_since_its_revision(play: Callable[[Scenario], None]) -> None:
+def test_a_client_that_comes_back_gets_a_diff_since_its_revision(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1), "b": entry(2), "z": entry(9)})
         await client.write("s", {"z": None})
@@ -199,7 +207,7 @@ def test_a_client_that_comes_back_gets_a_diff_since_its_revision(play: Callable[
 
 
 def test_a_client_that_has_all_is_told_so_and_one_of_the_future_gets_a_snapshot(
-    play: Callable[[Scenario], None],
+    play: Play,
 ) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
@@ -211,7 +219,7 @@ def test_a_client_that_has_all_is_told_so_and_one_of_the_future_gets_a_snapshot(
     play(scenario)
 
 
-def test_a_revision_from_before_the_removals_that_are_kept_gets_a_snapshot(play: Callable[[Scenario], None]) -> None:
+def test_a_revision_from_before_the_removals_that_are_kept_gets_a_snapshot(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1), "b": entry(2)})
         at = client.observer.last
@@ -223,7 +231,7 @@ def test_a_revision_from_before_the_removals_that_are_kept_gets_a_snapshot(play:
     play(scenario)
 
 
-def test_resync_answers_with_a_diff_from_there(play: Callable[[Scenario], None]) -> None:
+def test_resync_answers_with_a_diff_from_there(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         first = client.observer.last
@@ -237,7 +245,7 @@ def test_resync_answers_with_a_diff_from_there(play: Callable[[Scenario], None])
     play(scenario)
 
 
-def test_a_client_of_one_sworm_sees_no_other(play: Callable[[Scenario], None]) -> None:
+def test_a_client_of_one_sworm_sees_no_other(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         await client.write("t", {"x": entry(2)})
@@ -256,7 +264,7 @@ def test_a_client_of_one_sworm_sees_no_other(play: Callable[[Scenario], None]) -
     play(scenario)
 
 
-def test_many_changes_reach_a_viewer_as_few_messages(play: Callable[[Scenario], None]) -> None:
+def test_many_changes_reach_a_viewer_as_few_messages(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)
@@ -281,7 +289,7 @@ class Transport:
 
 
 def test_a_congested_client_is_left_alone_and_then_gets_one_message(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+    play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
@@ -298,11 +306,7 @@ def test_a_congested_client_is_left_alone_and_then_gets_one_message(
     play(scenario)
 
 
-def test_heartbeats_tell_the_revision_and_the_age(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
-
+def test_heartbeats_tell_the_revision_and_the_age(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         socket = await client.signed_in()
@@ -311,14 +315,10 @@ def test_heartbeats_tell_the_revision_and_the_age(
         assert beat["revision"] == snapshot["revision"]
         assert 0 <= beat["lag_ms"] < LIMIT * 1000
 
-    play(scenario)
+    play(scenario, heartbeat=0.05)
 
 
-def test_a_heartbeat_never_shows_a_gap_where_there_is_none(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "HEARTBEAT", 0.3)
-
+def test_a_heartbeat_never_shows_a_gap_where_there_is_none(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         socket = await client.signed_in("sworm=s")
@@ -333,14 +333,14 @@ def test_a_heartbeat_never_shows_a_gap_where_there_is_none(
             else:
                 assert message["revision"] == at
 
-    play(scenario)
+    play(scenario, heartbeat=0.3)
 
 
 def token(**more: Any) -> str:
     return issue_token("test", more.pop("scopes", ["read"]), **more)[0]
 
 
-def test_a_token_as_first_message_opens_the_stream_without_an_origin(play: Callable[[Scenario], None]) -> None:
+def test_a_token_as_first_message_opens_the_stream_without_an_origin(play: Play) -> None:
     async def scenario(client: Client) -> None:
         await client.write("s", {"a": entry(1)})
         await client.write("t", {"x": entry(2)})
@@ -362,9 +362,7 @@ def test_a_token_as_first_message_opens_the_stream_without_an_origin(play: Calla
         ("9" * 9000, "9000"),
     ],
 )
-def test_without_a_good_token_the_connection_is_closed_with_4401(
-    play: Callable[[Scenario], None], first: str, word: str
-) -> None:
+def test_without_a_good_token_the_connection_is_closed_with_4401(play: Play, first: str, word: str) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.connect(headers=HOST)
         await socket.send_to(first)
@@ -376,20 +374,16 @@ def test_without_a_good_token_the_connection_is_closed_with_4401(
     play(scenario)
 
 
-def test_no_token_in_time_is_closed_with_4401(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "TOKEN_TIMEOUT", 0.01)
-
+def test_no_token_in_time_is_closed_with_4401(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.connect(headers=HOST)
         assert (await told(socket))["code"] == "not_signed_in"
         assert await closed(socket) == 4401
 
-    play(scenario)
+    play(scenario, token=0.01)
 
 
-def test_an_expired_token_and_one_without_the_right_are_refused(play: Callable[[Scenario], None]) -> None:
+def test_an_expired_token_and_one_without_the_right_are_refused(play: Play) -> None:
     async def scenario(client: Client) -> None:
         old = await sync_to_async(token)(expires_at=timezone.now() - timedelta(seconds=1))
         other = await sync_to_async(token)(scopes=["process:call"])
@@ -402,12 +396,7 @@ def test_an_expired_token_and_one_without_the_right_are_refused(play: Callable[[
     play(scenario)
 
 
-def test_a_token_that_is_revoked_ends_its_stream(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "RECHECK", 0.0)
-    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
-
+def test_a_token_that_is_revoked_ends_its_stream(play: Play) -> None:
     async def scenario(client: Client) -> None:
         text, row = await sync_to_async(issue_token)("short", ["read"])
         socket = await client.connect(headers=HOST)
@@ -418,13 +407,10 @@ def test_a_token_that_is_revoked_ends_its_stream(
         assert (await told(socket, "error"))["code"] == "not_signed_in"
         assert await closed(socket) == 4401
 
-    play(scenario)
+    play(scenario, recheck=0.0, heartbeat=0.05)
 
 
-def test_who_signs_out_is_told_nothing_more(play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "RECHECK", 0.0)
-    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
-
+def test_who_signs_out_is_told_nothing_more(play: Play) -> None:
     async def scenario(client: Client) -> None:
         user = await sync_to_async(User.objects.get)(username="ann")
         socket = await client.connect(user=user)
@@ -434,15 +420,10 @@ def test_who_signs_out_is_told_nothing_more(play: Callable[[Scenario], None], mo
         assert (await told(socket, "error"))["code"] == "not_signed_in"
         assert await closed(socket) == 4401
 
-    play(scenario)
+    play(scenario, recheck=0.0, heartbeat=0.05)
 
 
-def test_an_outage_of_the_tables_ends_no_stream(
-    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "RECHECK", 0.0)
-    monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
-
+def test_an_outage_of_the_tables_ends_no_stream(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(client: Client) -> None:
         user = await sync_to_async(User.objects.get)(username="ann")
         socket = await client.connect(user=user)
@@ -457,10 +438,10 @@ def test_an_outage_of_the_tables_ends_no_stream(
         monkeypatch.undo()
         await sync_to_async(socket.scope["session"].flush)()
 
-    play(scenario)
+    play(scenario, recheck=0.0, heartbeat=0.05)
 
 
-def test_a_session_without_an_origin_needs_a_token(play: Callable[[Scenario], None]) -> None:
+def test_a_session_without_an_origin_needs_a_token(play: Play) -> None:
     async def scenario(client: Client) -> None:
         user = await sync_to_async(User.objects.get)(username="ann")
         socket = await client.connect(user=user, headers=HOST)
@@ -471,7 +452,7 @@ def test_a_session_without_an_origin_needs_a_token(play: Callable[[Scenario], No
 
 
 @pytest.mark.parametrize("origin", [b"http://evil.example", b"null", b"http://127.0.0.1:9", b"ftp://127.0.0.1:8000"])
-def test_a_foreign_page_is_refused_before_it_opens(play: Callable[[Scenario], None], origin: bytes) -> None:
+def test_a_foreign_page_is_refused_before_it_opens(play: Play, origin: bytes) -> None:
     async def scenario(client: Client) -> None:
         socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/map", [*HOST, (b"origin", origin)])
         connected, code = await socket.connect(LIMIT)
@@ -480,7 +461,7 @@ def test_a_foreign_page_is_refused_before_it_opens(play: Callable[[Scenario], No
     play(scenario)
 
 
-def test_a_name_that_leads_here_is_not_ours(play: Callable[[Scenario], None]) -> None:
+def test_a_name_that_leads_here_is_not_ours(play: Play) -> None:
     async def scenario(client: Client) -> None:
         headers = [(b"host", b"evil.example:8000"), (b"origin", b"http://evil.example:8000")]
         socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/map", headers)
@@ -489,7 +470,7 @@ def test_a_name_that_leads_here_is_not_ours(play: Callable[[Scenario], None]) ->
     play(scenario)
 
 
-def test_another_path_is_refused(play: Callable[[Scenario], None]) -> None:
+def test_another_path_is_refused(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/other", OURS)
         assert (await socket.connect(LIMIT))[0] is False
@@ -500,7 +481,7 @@ def test_another_path_is_refused(play: Callable[[Scenario], None]) -> None:
 @pytest.mark.parametrize(
     ("query", "word"), [("sworm=NO!", "NO!"), ("since=-1", "since"), ("since=x", "since"), ("since=", "since")]
 )
-def test_a_query_that_makes_no_sense_is_named(play: Callable[[Scenario], None], query: str, word: str) -> None:
+def test_a_query_that_makes_no_sense_is_named(play: Play, query: str, word: str) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in(query)
         error = await told(socket)
@@ -511,7 +492,7 @@ def test_a_query_that_makes_no_sense_is_named(play: Callable[[Scenario], None], 
     play(scenario)
 
 
-def test_messages_that_make_no_sense_are_named_and_the_stream_goes_on(play: Callable[[Scenario], None]) -> None:
+def test_messages_that_make_no_sense_are_named_and_the_stream_goes_on(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)
@@ -533,7 +514,7 @@ def test_messages_that_make_no_sense_are_named_and_the_stream_goes_on(play: Call
     play(scenario)
 
 
-def test_the_hub_rests_when_nobody_looks(play: Callable[[Scenario], None]) -> None:
+def test_the_hub_rests_when_nobody_looks(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)
@@ -547,7 +528,7 @@ def test_the_hub_rests_when_nobody_looks(play: Callable[[Scenario], None]) -> No
     play(scenario)
 
 
-def test_rows_of_a_batch_that_is_too_large_for_a_frame_come_from_the_tables(play: Callable[[Scenario], None]) -> None:
+def test_rows_of_a_batch_that_is_too_large_for_a_frame_come_from_the_tables(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)
@@ -557,7 +538,7 @@ def test_rows_of_a_batch_that_is_too_large_for_a_frame_come_from_the_tables(play
     play(scenario)
 
 
-def test_node_rows_make_items(play: Callable[[Scenario], None]) -> None:
+def test_node_rows_make_items(play: Play) -> None:
     async def scenario(client: Client) -> None:
         socket = await client.signed_in()
         await told(socket)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import pytest
-
-from registry import joining
-from registry.joining import Joining
+from registry.joining import Joining, Pauses
 
 ONE, TWO = "ws://one:1", "ws://two:1"
 
@@ -33,19 +30,12 @@ def scenario(body: Callable[[Joining, Dialled, list[str]], Awaitable[None]], *ur
     async def run() -> None:
         mesh, told = Dialled(), ["joined"]
         told.clear()
-        search = Joining(mesh, urls, lambda: told.append("joined"))
+        search = Joining(mesh, urls, lambda: told.append("joined"), Pauses(0.001, 0.002, 0.005))
         search.start()
         await body(search, mesh, told)
         search.stop()
 
     asyncio.run(asyncio.wait_for(run(), 30))
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(joining, "LAST_PAUSE", 0.002)
-    monkeypatch.setattr(joining, "PATIENCE", 0.005)
 
 
 async def turn() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry import mapstate
 from registry.mapstate import Change, Filter, MapState
 from registry.projection import STREAM_COLUMNS
 
@@ -26,8 +24,8 @@ def names(table: dict[str, Any]) -> list[str]:
     return [one[1] for one in table["rows"]]
 
 
-def loaded() -> MapState:
-    state = MapState()
+def loaded(**options: int) -> MapState:
+    state = MapState(**options)
     state.load(Change(3, [node("n1", 1)], [row("s", "a", 2), row("t", "b", 3)], []), floor=0)
     return state
 
@@ -80,9 +78,8 @@ def test_what_comes_late_does_not_replace_what_is_newer() -> None:
     assert state.revision == 6
 
 
-def test_removals_are_remembered_up_to_a_bound_and_then_a_viewer_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapstate, "MAX_REMOVED", 10)
-    state = loaded()
+def test_removals_are_remembered_up_to_a_bound_and_then_a_viewer_gets_all() -> None:
+    state = loaded(max_removed=10)
     for number in range(4, 30):
         state.merge(Change(number, [], [], [(number, "s", f"gone-{number}")]))
     assert not state.knows(3)

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import pytest
 import redis
 
 from registry import stream
@@ -53,10 +52,10 @@ class Client:
         self.published.append((channel, msgspec.msgpack.decode(message)))
 
 
-def scenario(body: Callable[[Broker, Layer, Client, list[float]], Awaitable[None]]) -> None:
+def scenario(body: Callable[[Broker, Layer, Client, list[float]], Awaitable[None]], **options: int) -> None:
     async def run() -> None:
         layer, client, now = Layer(), Client(), [0.0]
-        broker = Broker(client, layer, asyncio.get_running_loop(), lambda: now[0])  # type: ignore[arg-type]
+        broker = Broker(client, layer, asyncio.get_running_loop(), lambda: now[0], **options)  # type: ignore[arg-type]
         await body(broker, layer, client, now)
 
     asyncio.run(asyncio.wait_for(run(), 20))
@@ -94,9 +93,7 @@ def test_a_commit_without_rows_sends_no_frame() -> None:
     scenario(body)
 
 
-def test_a_frame_that_nobody_takes_shows_as_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MAX_UNDER_WAY", 2)
-
+def test_a_frame_that_nobody_takes_shows_as_a_gap() -> None:
     async def body(broker: Broker, layer: Layer, client: Client, now: list[float]) -> None:
         layer.gate = asyncio.Event()
         for revision in (1, 2, 3):
@@ -107,7 +104,7 @@ def test_a_frame_that_nobody_takes_shows_as_a_gap(monkeypatch: pytest.MonkeyPatc
         await until(lambda: len(layer.frames) == 3)
         assert [(frame["rev_from"], frame["rev_to"]) for frame in layer.frames] == [(0, 1), (1, 2), (3, 4)]
 
-    scenario(body)
+    scenario(body, max_under_way=2)
 
 
 def test_a_broker_that_is_away_costs_one_attempt_a_second() -> None:

@@ -366,10 +366,10 @@ async def test_a_hold_ends_when_the_old_place_is_gone(town: Town) -> None:
 
 
 async def test_a_cast_that_never_finds_its_name_is_dropped_and_told(
-    town: Town, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    town: Town, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("supervisor.calls.CAST_PATIENCE", 0.02)
     near, _ = await two(town)
+    near.router.cast_patience = 0.02
     town.registry.put("x", "b.1.99")
     near.cast("x", 1)
     await town.turns()

@@ -92,9 +92,8 @@ def test_what_came_while_the_broker_was_away_arrives_afterwards(
     assert [report["kind"] for batch in batches(mortal_valkey.url) for report in batch["reports"]] == ["dead"]
 
 
-def test_reports_beyond_the_bound_push_out_the_oldest_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_REPORTS", 3)
-    outbox = Outbox(DoorbellBroker("redis://127.0.0.1:1/0"), "n1.17", Counts())
+def test_reports_beyond_the_bound_push_out_the_oldest_and_are_counted() -> None:
+    outbox = Outbox(DoorbellBroker("redis://127.0.0.1:1/0"), "n1.17", Counts(), kept_reports=3)
     for number in range(5):
         outbox.report(Report("started", epoch=number))
     assert [report["epoch"] for report in outbox._reports] == [2, 3, 4]

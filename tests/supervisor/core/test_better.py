@@ -16,9 +16,21 @@ from tests.scenarios.cluster import Cluster
 NODES = ("n1", "n2", "n3")
 
 
+class Counting(Cluster):
+    """Notes what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Any] = []
+
+    def _send(self, name: str, to: str, message: Any) -> None:
+        self.sent.append(message)
+        super()._send(name, to, message)
+
+
 @pytest.fixture
-def cluster() -> Cluster:
-    cluster = Cluster()
+def cluster() -> Counting:
+    cluster = Counting()
     cluster.start(*NODES)
     cluster.settle()
     cluster.define("n1", handoff=True)
@@ -49,14 +61,8 @@ def test_a_lookup_asks_nobody(cluster: Cluster) -> None:
     assert len(cluster.log) == said
 
 
-def test_a_registration_is_as_many_frames_and_entries_however_many_there_are(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[Any] = []
-    real = Cluster._send
-    monkeypatch.setattr(
-        Cluster, "_send", lambda self, name, to, message: (sent.append(message), real(self, name, to, message))
-    )
+def test_a_registration_is_as_many_frames_and_entries_however_many_there_are(cluster: Counting) -> None:
+    sent = cluster.sent
 
     def cost(first: int) -> tuple[int, int]:
         """Frames and entries for twenty registrations, on the way to where they are known everywhere."""
