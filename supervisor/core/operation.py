@@ -52,6 +52,9 @@ SHOWN_WITHIN = 30.0
 
 MOVE, RESTART = "move", "restart"
 
+#: States of a process that pass soon.
+UNSETTLED = frozenset({"starting", "handing_off"})
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -239,6 +242,8 @@ class Work:
             self._out.append(Ask(step))
         elif step.state == WAITING and self._unfit(step, under, takers, now):
             pass
+        elif self.rules.goal == RESTART and _is_newer(step, fact) and fact.state in UNSETTLED:
+            pass  # an attempt that had no answer has restarted it: not once more
         elif step.state == WAITING and now >= under.not_before and self._room(now):
             self._begun_at = now
             asked = replace(step, attempts=step.attempts + 1, pid=fact.pid, epoch=fact.epoch, asked_at=now)
@@ -320,9 +325,14 @@ class Work:
         return ", ".join(told) or "there was nothing to do"
 
 
+def _is_newer(step: Step, fact: Fact) -> bool:
+    """Whether an incarnation began after the one that was asked to go, whatever the agent said of that."""
+    return step.attempts > 0 and fact.epoch > step.epoch
+
+
 def _reached(step: Step, fact: Fact, goal: str) -> bool:
     """Whether what is seen is what was wanted."""
     if goal == RESTART:
-        return step.state == ASKED and fact.epoch > step.epoch and fact.state == "running"
-    settled = fact.state not in ("starting", "handing_off")
+        return _is_newer(step, fact) and fact.state == "running"
+    settled = fact.state not in UNSETTLED
     return settled and (fact.node == step.to if step.to else fact.node != step.source)

@@ -32,6 +32,11 @@ INVARIANTS = {
     "redistribution-ends": "active redistribution brings processes to where their strategy wants them, and stops",
     "counts-are-kept": "the processes counted for each node are those that it lists",
     "quorum-one-answers": "of a name under a quorum at most one process accepts messages at any moment, in epoch order",
+    "operation-ends": "an operation ends, once, in a stated way, and every step of it with it",
+    "operation-shows": "what an operation calls done was done: a process opened where, and after what, it should",
+    "operation-keeps-pace": "an operation has no more steps under way, and begins none earlier, than it was told",
+    "cancel-stops": "an operation that was cancelled begins nothing new",
+    "moved-once": "whoever carries an operation out, however often, each step moves or restarts its process once",
     "one-accepts": "without faults at most one process of a name accepts messages at any moment",
 }
 

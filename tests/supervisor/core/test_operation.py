@@ -2,6 +2,8 @@
 
 Law: the world that the property test plays is cruel but honest: agents answer late, twice, or never, the read model
 lags, whoever drives the machine dies and is replaced by one that knows what was stored. The oracles are the promises.
+
+Named invariants: operation-ends, operation-keeps-pace, cancel-stops, moved-once.
 """
 
 from __future__ import annotations
@@ -201,6 +203,16 @@ def test_a_restart_is_a_newer_incarnation_that_runs() -> None:
     assert state(work) == DONE
 
 
+def test_a_restart_that_took_place_without_a_yes_is_not_asked_for_again() -> None:
+    work = Work(steps(1, to=""), Rules(goal=RESTART))
+    look(work, T)
+    work.step(Answered(0, 1, "unknown_process", "another incarnation"), T)
+    assert state(work) == WAITING
+    assert asks(look(work, T + 5, r0=here("n1", 2, "starting"))) == []
+    look(work, T + 6, r0=here("n1", 2))
+    assert state(work) == DONE
+
+
 # ------------------------------------------------------------------------------------------------ whatever may happen
 
 
@@ -229,6 +241,8 @@ class World:
                     assert before.state in OPEN
                     if step.state == ASKED:
                         assert not self.cancelled
+                        again = self.rules.goal == RESTART and before.attempts
+                        assert not again or step.epoch <= before.epoch, "a step restarts its process once"
                         self.begun.append(self.now)
                     self.stored[step.number] = step
                 case Ask(step):
@@ -248,7 +262,7 @@ class World:
             self.answers.append(Answered(step.number, step.attempts, random.choice(["refused", "no_node"]), "no"))
         else:
             self.moved[step.name, fact.pid] += 1
-            node = step.to or "n3"
+            node = fact.node if self.rules.goal == RESTART else step.to or "n3"
             self.truth[step.name] = here(node, fact.epoch + 1)
             if random.random() < 0.8:
                 self.answers.append(Answered(step.number, step.attempts))
@@ -300,12 +314,13 @@ class World:
     strict=st.booleans(),
     planned=st.booleans(),
     to=st.sampled_from(["n2", ""]),
+    goal=st.sampled_from([MOVE, RESTART]),
     cancel_at=st.integers(0, 200),
 )
 def test_whatever_happens(
-    seed: int, count: int, width: int, rate: float, strict: bool, planned: bool, to: str, cancel_at: int
+    seed: int, count: int, width: int, rate: float, strict: bool, planned: bool, to: str, goal: str, cancel_at: int
 ) -> None:
-    rules = Rules(MOVE, width, rate, strict, planned)
+    rules = Rules(goal, width, rate, strict, planned)
     world = World(Random(seed), rules)
     world.stored = {step.number: step for step in steps(count, to)}
     world.truth = {step.name: here() for step in world.stored.values()}
@@ -339,7 +354,8 @@ def test_whatever_happens(
         for step in world.stored.values():
             shown = world.shown.get(step.name)
             gone = step.state == GONE and not strict
-            assert gone or shown is None or (shown.node == step.to if to else shown.node != "n1")
+            there = shown is None or (shown.node == step.to if to else shown.node != "n1")
+            assert gone or there or (goal == RESTART and shown is not None and shown.epoch > step.epoch)
     assert max(world.moved.values(), default=0) <= 1, "an incarnation goes once"
     if rate:
         pauses = [later - sooner for sooner, later in zip(world.begun, world.begun[1:], strict=False)]
