@@ -14,7 +14,7 @@ from registry.core.events import Disconnect, Report, Send, Ticked, Wake
 from registry.core.messages import DIRECTORY, Ack, Claim, Delta, SummaryHash, Verdict, Want
 from registry.runner import Hooks, Runner
 from tests.registry.test_runner import Answer, RecordingMesh, ScriptedCore
-from tests.registry.test_runner_on_a_mesh import until
+from tests.turns import until
 
 A, B, C = "a.1", "b.1", "c.1"
 ACK = Ack({"rooms": {A: 1}})

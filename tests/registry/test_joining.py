@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from registry.joining import Joining, Pauses
+from tests.turns import until
 
 ONE, TWO = "ws://one:1", "ws://two:1"
 
@@ -36,19 +37,6 @@ def scenario(body: Callable[[Joining, Dialled, list[str]], Awaitable[None]], *ur
         search.stop()
 
     asyncio.run(asyncio.wait_for(run(), 30))
-
-
-async def turn() -> None:
-    """Let the loop turn once."""
-    turned = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(turned.set_result, None)
-    await turned
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something holds; the scenario's limit bounds it."""
-    while not condition():
-        await turn()
 
 
 def test_without_urls_a_node_has_joined_at_once() -> None:

@@ -27,6 +27,7 @@ from registry.core.events import (
 from registry.core.messages import Ack
 from registry.mesh.protocol import Hello, Identity
 from registry.runner import Hooks, Runner
+from tests.turns import until
 
 A, B = "a.1", "b.1"
 
@@ -115,15 +116,7 @@ def run(
 
 async def turn() -> None:
     """Let the loop turn once."""
-    turned = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(turned.set_result, None)
-    await turned
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something holds; the scenario's limit bounds it."""
-    while not condition():
-        await turn()
+    await asyncio.sleep(0)
 
 
 def test_callbacks_of_the_mesh_become_events_in_order() -> None:

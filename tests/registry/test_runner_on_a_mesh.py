@@ -13,6 +13,7 @@ from registry.mesh.codec import Codec
 from registry.mesh.memory import Hub, MemoryMesh
 from registry.mesh.protocol import Hello, Identity, Options, Refusal
 from registry.runner import Hooks, Runner
+from tests.turns import until
 
 KEY = b"k" * 32
 
@@ -54,13 +55,6 @@ class Peer:
     async def stop(self) -> None:
         self.runner.stop()
         await self.mesh.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        turned = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(turned.set_result, None)
-        await turned
 
 
 def play(scenario: Callable[[Hub], Awaitable[None]]) -> None:

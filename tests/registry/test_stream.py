@@ -14,6 +14,7 @@ from registry.projection import STREAM_COLUMNS, Batch, Mirror
 from registry.readmodel import Written
 from registry.stream import GROUP, Broker, frame_of, stamp
 from tests.registry.rows import entry, replica
+from tests.turns import until
 
 N1 = "n1.1"
 
@@ -59,13 +60,6 @@ def scenario(body: Callable[[Broker, Layer, Client, list[float]], Awaitable[None
         await body(broker, layer, client, now)
 
     asyncio.run(asyncio.wait_for(run(), 20))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        turned = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(turned.set_result, None)
-        await turned
 
 
 def test_a_commit_is_announced_and_its_rows_are_sent_without_a_gap() -> None:

@@ -5,10 +5,9 @@ Law: nothing here waits for a time; it looks at a condition once in each turn of
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from supervisor.core.spec import Definition
 from supervisor.outbox import Counts
 from supervisor.pages import AgentPages
 from supervisor.shell import Shell
+from tests.turns import until
 
 KEY = b"the key of these tests' clusters"
 ROOMS = Definition("rooms", 1, handoff=True)
@@ -29,16 +29,6 @@ ROOMS = Definition("rooms", 1, handoff=True)
 LIMIT = 30.0
 
 _ids = itertools.count(1)
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    """Wait for a condition, one look in each turn of the loop."""
-    end = time.monotonic() + LIMIT
-    while not (met := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not met within {LIMIT:g} s")
-        await asyncio.sleep(0.002)
-    return met
 
 
 class Answers:

@@ -12,6 +12,7 @@ from registry.core.names import FAILED
 from supervisor.errors import BadValue, CallTimeout, Deadlock, LinkLost, NotHandled, NotRegistered, WorkerCrashed
 from tests.supervisor.town import SWORM, FakeNode, FakeRegistry, Town
 from tests.supervisor.workers.samples import Slow
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -128,8 +129,7 @@ async def test_a_call_that_takes_too_long_leaves_nothing_behind(town: Town, wher
 
 
 async def until_expired(node: FakeNode) -> None:
-    while any(node.router.deadlines.slots.values()):  # noqa: ASYNC110 - nobody is told of what nobody waits for
-        await asyncio.sleep(0)
+    await until(lambda: not any(node.router.deadlines.slots.values()))
 
 
 @pytest.mark.parametrize("where", ["a", "b"])
@@ -375,8 +375,7 @@ async def test_a_cast_that_never_finds_its_name_is_dropped_and_told(
     await town.turns()
     town.registry.drop("x")
     await asyncio.wait_for(until_expired(near), 20)
-    while not near.is_clean():  # noqa: ASYNC110 - the hold ends at its next look
-        await asyncio.sleep(0)
+    await until(near.is_clean)  # the hold ends at its next look
     assert f"{SWORM}/x" in caplog.text
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.supervisor.shells import ROOMS, Running, cluster, until
+from tests.supervisor.shells import ROOMS, Running, cluster
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 

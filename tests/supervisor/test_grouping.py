@@ -15,7 +15,8 @@ import pytest_asyncio
 
 from supervisor.backend import current_backend
 from tests.supervisor import jobs
-from tests.supervisor.shells import Running, cluster, until
+from tests.supervisor.shells import Running, cluster
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 

@@ -16,7 +16,8 @@ from supervisor.agent import Agent, Wish
 from supervisor.config import AgentConfig, first_incarnation
 from supervisor.shell import Superseded
 from tests.supervisor import jobs
-from tests.supervisor.shells import KEY, Running, cluster, start, together, until
+from tests.supervisor.shells import KEY, Running, cluster, start, together
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 

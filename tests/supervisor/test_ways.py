@@ -6,7 +6,7 @@ A cable between `a` and `c` is cut here without a word: the links of the two sta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,8 +16,9 @@ from registry.core.messages import Want
 from supervisor.errors import LinkLost, SwormError
 from supervisor.lane import Call, Cast, NotPassed, Pass, Passed, Way
 from supervisor.ways import STANDING
-from tests.supervisor.town import LIMIT, FakeNode, Town
+from tests.supervisor.town import FakeNode, Town
 from tests.supervisor.workers.samples import Slow
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -63,12 +64,6 @@ async def three() -> AsyncIterator[Three]:
     Slow.gate("wait").set()
     await town.close()
     assert all(node.is_clean() for node in town.nodes)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - of several nodes, none of which tells
-            await asyncio.sleep(0)
 
 
 async def casts_of(three: Three) -> list[Any]:

@@ -21,13 +21,6 @@ KEY = bytes(range(32))
 LIMIT = 20.0
 
 
-async def came_to_be(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something is so of which nobody is told."""
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - the condition may be anything
-            await asyncio.sleep(0)
-
-
 class Owner:
     """A handler that notes what it is told, in order, and sees to it that no callback comes from within a method."""
 

@@ -23,7 +23,8 @@ from websockets.exceptions import ConnectionClosedError
 
 from registry.core.messages import Want
 from registry.mesh.protocol import Answer, Options
-from tests.registry.mesh.owners import LIMIT, Owner, World, came_to_be
+from tests.registry.mesh.owners import LIMIT, Owner, World
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -151,7 +152,7 @@ async def test_only_so_many_strangers_are_let_in(world: World) -> None:
     for _, writer in strangers:
         writer.close()
         await writer.wait_closed()
-    await came_to_be(lambda: not one.sockets)
+    await until(lambda: not one.sockets)
     two, second = world.mesh("n2.1")
     two.connect(url)
     assert await second.until_told("up") == ("n1.1",)

@@ -15,6 +15,7 @@ from supervisor.core.events import StartWorker, WorkerFailed, WorkerStarted
 from supervisor.workers.executor import WorkerEvent, Workers
 from supervisor.workers.protocol import LATER, Letter
 from supervisor.workers.values import pack, pack_arguments
+from tests.turns import until
 
 SAMPLES = "tests.supervisor.workers.samples"
 ORIGIN = "n1.1"
@@ -143,6 +144,4 @@ class Stage:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn until something is so."""
-        async with asyncio.timeout(LIMIT):
-            while not condition():  # noqa: ASYNC110 - the condition may be anything
-                await asyncio.sleep(0)
+        await until(condition)

@@ -1,10 +1,9 @@
 """`ProcessExecutor`: real children."""
 
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC240 - what other processes do can only be polled
+# ruff: noqa: ASYNC220 - what other processes do can only be polled
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from supervisor.errors import BadValue, NotHandled, WorkerCrashed
 from supervisor.workers.launch import environment
 from supervisor.workers.values import pack, unpack
 from tests.supervisor.workers.stage import LIMIT, Stage
+from tests.turns import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -35,10 +35,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def written(path: Path) -> str:
-    async with asyncio.timeout(LIMIT):
-        while not path.exists() or not path.read_text():
-            await asyncio.sleep(0.01)
-    return path.read_text()
+    return str(await until(lambda: path.exists() and path.read_text()))
 
 
 def is_alive(pid: int) -> bool:
@@ -225,9 +222,7 @@ asyncio.run(main())
     finally:
         agent.kill()
         agent.wait()
-    async with asyncio.timeout(LIMIT):
-        while is_alive(pid):
-            await asyncio.sleep(0.01)
+    await until(lambda: not is_alive(pid))
 
 
 async def test_a_child_sees_none_of_the_agents_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

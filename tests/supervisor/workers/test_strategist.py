@@ -13,6 +13,7 @@ from supervisor.core.events import Choose, Chosen
 from supervisor.core.strategies import Candidate
 from supervisor.workers.launch import Launcher
 from supervisor.workers.strategist import Strategist
+from tests.turns import until
 
 HERE = "tests.supervisor.workers.strategies"
 CANDIDATES = (
@@ -132,9 +133,7 @@ async def test_one_that_does_not_answer_is_ended_and_begun_anew(asking: Asking) 
 async def test_one_that_nobody_asks_any_more_has_no_process(asking: Asking) -> None:
     asking.strategist.unused = 0.05
     assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
-    async with asyncio.timeout(60):
-        while asking.strategist.known or asking.strategist.ending:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: not (asking.strategist.known or asking.strategist.ending))
     assert (await asking.ask("first_letter", "a")).nodes == ("n2",)
 
 
