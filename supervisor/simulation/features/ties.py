@@ -62,7 +62,8 @@ class Ties(Feature):
         )
 
     def _named(self, name: str, own: str, taken: int, quiet: bool, reply: Reply) -> None:
-        if reply.result == "started" and quiet and self.taken[name] == taken:
+        others_use_it = name not in self.further  # and may have it unregistered
+        if reply.result == "started" and quiet and self.taken[name] == taken and not others_use_it:
             self.given[name] = own
 
     def unname(self) -> None:
