@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from swormweb.cli.rest import Rest, segment
-from swormweb.cli.tables import harmless, table
+from swormweb.cli.tables import harmless, short_time, table
 
 Options = argparse.Namespace
 Run = Callable[[Rest, Options], None]
@@ -33,6 +35,12 @@ class Argument:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+#: Digits of a number that no column of the server holds.
+DIGITS = 19
+
+#: Fields that are times.
+TIMES = frozenset({"at", "created_at", "ended_at", "last_seen", "observed_at", "started_at"})
+
 #: Name -> what runs, and its arguments.
 Verbs = dict[str, tuple[Run, tuple[Argument, ...]]]
 
@@ -40,6 +48,30 @@ Verbs = dict[str, tuple[Run, tuple[Argument, ...]]]
 def argument(name: str, **more: Any) -> Argument:
     """An argument, with argparse's own words for the rest."""
     return Argument(name, more)
+
+
+def one_of(name: str, words: Iterable[str]) -> Argument:
+    """An option that takes one of these words; its name in capitals stands for them in the usage."""
+    metavar = name.removeprefix("--").upper()
+    return argument(name, choices=tuple(words), metavar=metavar, help=f"one of: {', '.join(words)}")
+
+
+def whole(text: str) -> int:
+    """An option's value that is a whole number from 0; `ArgumentTypeError` says so of another one."""
+    if not (text.isascii() and text.isdigit() and len(text) < DIGITS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """An option's value that is a number from 0, as 30 or 0.5."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0, as 30 or 0.5")
+    return value
 
 
 def out(text: str) -> None:
@@ -56,7 +88,17 @@ def show(options: Options, value: Any, text: str) -> None:
 def show_list(options: Options, columns: Iterable[str], items: Iterable[dict[str, Any]]) -> None:
     """Items as a table of these columns."""
     found = list(items)
-    show(options, found, table(list(columns), found, terminal_width()))
+    show(options, found, fitting(columns, found))
+
+
+def fitting(columns: Iterable[str], items: Iterable[dict[str, Any]]) -> str:
+    """A table as stdout takes it: for a terminal as wide as that is, with short times; else whole."""
+    width = terminal_width()
+    if width is None:
+        return table(list(columns), items)
+    now = datetime.now().astimezone()
+    short = [{name: short_time(item[name], now) if name in TIMES else item[name] for name in item} for item in items]
+    return table(list(columns), short, width)
 
 
 def terminal_width() -> int | None:

@@ -1,4 +1,4 @@
-"""Completion of the command line in bash and zsh: a script that knows every command, its options and their choices.
+"""Completion of the command line in bash, zsh and fish: a script that knows each command, its options and choices.
 
 Law: the script is made from the parsers' own tables, so it offers what there is and nothing else. Names of sworms,
 nodes and processes are asked of the control plane when somebody presses the key; without one nothing is offered. A
@@ -10,9 +10,9 @@ from __future__ import annotations
 from swormweb.cli import elsewhere, verbs
 from swormweb.cli.common import Argument
 
-SHELLS = ("bash", "zsh")
+SHELLS = ("bash", "zsh", "fish")
 
-#: Characters that mean themselves in both shells, as a bracket expression.
+#: Characters that mean themselves in all of them, as a bracket expression.
 PLAIN = "A-Za-z0-9_.:@%+=,/-"
 
 #: Options of the commands that are no verbs.
@@ -50,11 +50,58 @@ complete -o default -F _sworm sworm ./sworm
 """
 
 
+_FISH = """# Completion for ./sworm: ./sworm completion fish | source
+function _sworm_asked
+  set -l words (commandline -opc)
+  switch $argv[1]
+    case node; $words[1] nodes --json 2>/dev/null | string match -rag '"name": "([{plain}]*)"'
+    case sworm; $words[1] ps --json 2>/dev/null | string match -rag '"sworm": "([{plain}]*)"' | sort -u
+    case name; $words[1] ps $words[3] --json 2>/dev/null | string match -rag '"name": "([{plain}]*)"'
+  end
+end
+function _sworm_at
+  set -l words (commandline -opc)
+  test (count $words) -eq $argv[2]; and test "$words[2]" = $argv[1]
+end
+complete -c sworm -f -n "test (count (commandline -opc)) -eq 1" -a "{commands}"
+"""
+
+
 def script(shell: str) -> str:
     """The script for one of `SHELLS`."""
+    if shell == "fish":
+        return _fish()
     names = sorted({*OWN, *elsewhere.COMMANDS, *verbs.VERBS})
     body = _BODY.format(plain=PLAIN, commands=" ".join(names), values="".join(_values()), options="".join(_options()))
     return _HEAD.format(shell=shell) + (_ZSH if shell == "zsh" else "") + body
+
+
+def _fish() -> str:
+    names = sorted({*OWN, *elsewhere.COMMANDS, *verbs.VERBS})
+    lines = [_FISH.format(plain=PLAIN, commands=" ".join(names))]
+    for command, words in OWN.items():
+        lines.append(f'complete -c sworm -f -n "__fish_seen_subcommand_from {command}" -a "{" ".join(words)}"\n')
+    for verb, (_, arguments) in verbs.VERBS.items():
+        seen = f'complete -c sworm -f -n "__fish_seen_subcommand_from {verb}"'
+        lines.extend(f"{seen} -l {word[2:]}{_fish_value(arguments, word)}\n" for word in _named(arguments))
+        places = [one.name for one in arguments if not one.name.startswith("--")]
+        lines.extend(
+            f'complete -c sworm -f -n "_sworm_at {verb} {place + 2}" -a "(_sworm_asked {ASKED[name]})"\n'
+            for place, name in enumerate(places)
+            if name in ASKED
+        )
+    return "".join(lines)
+
+
+def _fish_value(arguments: tuple[Argument, ...], word: str) -> str:
+    """What fish offers after an option: names that are asked for, its choices, or nothing when it takes no value."""
+    more = next((one.more for one in arguments if one.name == word), {})
+    if word in ASKED:
+        return f' -x -a "(_sworm_asked {ASKED[word]})"'
+    if "choices" in more:
+        return f' -x -a "{" ".join(more["choices"])}"'
+    takes_none = word in ("--json", "--help") or more.get("action") == "store_true"
+    return "" if takes_none else " -r"
 
 
 def _options() -> list[str]:

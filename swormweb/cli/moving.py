@@ -10,15 +10,16 @@ import sys
 import time
 from typing import Any
 
-from swormweb.cli.common import Options, Verbs, WrongUsage, argument, show, show_list
+from swormweb.cli.common import Options, Verbs, WrongUsage, argument, fitting, number, one_of, show, show_list, whole
 from swormweb.cli.progress import Progress
 from swormweb.cli.rest import Refused, Rest, segment
-from swormweb.cli.tables import table
 
 #: Pause between two looks at an operation, in seconds.
 EVERY = 0.5
 
-ENDED = ("succeeded", "failed", "cancelled")
+STATES = ("pending", "running", "succeeded", "failed", "cancelled")
+ENDED = STATES[2:]
+KINDS = ("handoff", "migrate", "rebalance", "restart", "drain")
 MOVE = ("sworm", "name", "from", "to", "problem")
 OPERATION = ("id", "kind", "target", "state", "progress", "requested_by", "created_at", "reason", "problem")
 STEP = ("name", "from", "to", "state", "attempts", "detail", "why")
@@ -71,7 +72,7 @@ def operations(rest: Rest, options: Options) -> None:
         case []:
             filters = {name: getattr(options, name) for name in ("state", "kind", "sworm", "node")}
             found = list(rest.items("/operations", **filters))
-            show(options, found, table(OPERATION, map(_flat, found)))
+            show(options, found, fitting(OPERATION, map(_flat, found)))
         case ["cancel", id_]:
             told = rest.ask("POST", f"/operations/{segment(id_)}/cancel", _reason(options))
             show(options, told, f"{_named(told)}: {'cancelling' if told['cancelling'] else told['state']}")
@@ -90,7 +91,7 @@ def _one_operation(rest: Rest, options: Options, id_: str) -> None:
     if options.json:
         show(options, told, "")
         return
-    show(options, told, table(OPERATION, [_flat(told)]))
+    show(options, told, fitting(OPERATION, [_flat(told)]))
     show_list(options, STEP, rest.items(f"{path}/steps"))
 
 
@@ -101,7 +102,7 @@ def _ask(rest: Rest, options: Options, path: str, body: dict[str, Any]) -> None:
     told = rest.ask("POST", path, {**body, **_reason(options)})
     if "moves" in told:
         explained = any(move.get("why") for move in told["moves"])
-        show(options, told, table((*MOVE, "why") if explained else MOVE, told["moves"]))
+        show(options, told, fitting((*MOVE, "why") if explained else MOVE, told["moves"]))
     elif options.no_wait:
         show(options, told, f"{_named(told)}: operation {told['id']}")
     else:
@@ -161,8 +162,8 @@ def _reason(options: Options) -> dict[str, str]:
 _TO = argument("--to", help="node; the cluster chooses otherwise")
 _REASON = argument("--reason", help="why; kept in the audit")
 _SWORM = argument("sworm")
-_PER_MINUTE = argument("--max-per-minute", type=float, help="most begun in a minute")
-_AT_ONCE = argument("--max-at-once", type=int, help="most under way at once")
+_PER_MINUTE = argument("--max-per-minute", type=number, help="most begun in a minute")
+_AT_ONCE = argument("--max-at-once", type=whole, help="most under way at once")
 _LONG = (
     argument("--dry-run", action="store_true", help="show what would move, change nothing"),
     argument("--no-wait", action="store_true", help="print the operation's id and return"),
@@ -184,18 +185,28 @@ VERBS: Verbs = {
         rebalance,
         (
             _SWORM, _PER_MINUTE,
-            argument("--dwell-s", type=float, help="seconds that a process stays before it moves again"),
+            argument("--dwell-s", type=number, help="seconds that a process stays before it moves again"),
             *_LONG,
         ),
     ),
     "restart": (restart, (_SWORM, argument("names", nargs="*", metavar="name"), _PER_MINUTE, _AT_ONCE, *_LONG)),
-    "drain": (drain, (argument("node"), argument("--deadline-s", type=float, default=30), *_LONG)),
+    "drain": (
+        drain,
+        (
+            argument("node"),
+            argument("--deadline-s", type=number, default=30, help="seconds until what is left is stopped"),
+            *_LONG,
+        ),
+    ),
     "operations": (
         operations,
         (
             argument("what", nargs="*", metavar="ID | cancel ID"),
             argument("--follow", action="store_true", help="of one: show its progress until it ends"),
-            *(argument(f"--{name}") for name in ("state", "kind", "sworm", "node")),
+            one_of("--state", STATES),
+            one_of("--kind", KINDS),
+            argument("--sworm"),
+            argument("--node"),
             _REASON,
         ),
     ),

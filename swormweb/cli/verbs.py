@@ -11,20 +11,34 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from registry.kinds import KINDS
 from swormweb.cli import moving
-from swormweb.cli.common import Options, Verbs, WrongUsage, argument, out, process_path, show, show_list
+from swormweb.cli.common import (
+    Options,
+    Verbs,
+    WrongUsage,
+    argument,
+    one_of,
+    out,
+    process_path,
+    show,
+    show_list,
+    terminal_width,
+    whole,
+)
 from swormweb.cli.following import follow
 from swormweb.cli.rest import Refused, Rest, segment
-from swormweb.cli.tables import harmless
+from swormweb.cli.tables import CUT, harmless, short_time
 from swormweb.launch.errors import FolderRefused
 from swormweb.launch.folder import Folder
 
 PROCESS = ("sworm", "name", "state", "node", "pid", "epoch", "restarts", "target")
+STATES = ("starting", "running", "handing_off", "restarting", "failed")
 SORTS = ("sworm", "name", "node", "state", "restarts", "epoch", "started_at")
 NODE = ("name", "status", "cordoned", "processes", "capacity", "sworms", "labels", "url", "last_seen")
 #: Column -> its least width: events are printed as they come, so no later one can widen it.
@@ -71,22 +85,45 @@ def events(rest: Rest, options: Options) -> None:
     """The history, and with `--follow` what is added to it."""
     filters = {name: getattr(options, name) for name in ("sworm", "name", "node", "kind")}
     since = options.since
-    if not options.json:
-        out(_event_line(column.upper() for column in EVENT))
+    page = _EventPage(options)
     if not options.follow or since is not None:
         for event in rest.items("/events", since=since, **filters):
             since = max(since or 0, event["revision"])
-            _event(options, event)
+            page.tell(event)
+        page.begin()
     if options.follow:
-        follow(rest, since, filters, lambda event: _event(options, event))
+        follow(rest, since, filters, page.tell)
 
 
-def _event(options: Options, event: dict[str, Any]) -> None:
-    show(options, event, _event_line("-" if event[column] in ("", None) else str(event[column]) for column in EVENT))
+class _EventPage:
+    """Events below a head, as they come; the head waits for the first, so that a refusal stands alone."""
 
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._begun = bool(options.json)
+        self._width = terminal_width()
+        self._widths = EVENT if self._width is None else {**EVENT, "at": len("00:00:00")}
 
-def _event_line(cells: Iterable[str]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, EVENT.values(), strict=True)).rstrip()
+    def begin(self) -> None:
+        """The head, unless it is there."""
+        if not self._begun:
+            self._begun = True
+            out(self._line([column.upper() for column in EVENT]))
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One event."""
+        self.begin()
+        told = dict(event)
+        if self._width is not None:
+            told["at"] = short_time(told["at"], datetime.now().astimezone())
+        cells = ["-" if told[column] in ("", None) else str(told[column]) for column in EVENT]
+        show(self._options, event, self._line(cells))
+
+    def _line(self, cells: list[str]) -> str:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, self._widths.values(), strict=True)).rstrip()
+        if self._width is None or "\n" in line or len(line) <= self._width:
+            return line
+        return line[: self._width - 1] + CUT
 
 
 # ---------------------------------------------------------------------------------------------------------------- doing
@@ -142,7 +179,7 @@ VERBS: Verbs = {
         (
             argument("sworm", nargs="?"),
             argument("--node"),
-            argument("--state"),
+            one_of("--state", STATES),
             argument("--q", help="part of a name, target or pid"),
             argument("--group", help="only its members"),
             argument("--sort", choices=SORTS, help="field to sort by (default: sworm)"),
@@ -165,7 +202,11 @@ VERBS: Verbs = {
     "unregister": (unregister, _NAMED),
     "call": (
         call,
-        (*_NAMED, argument("message", type=_json, help="JSON"), argument("--timeout-ms", type=int, default=5000)),
+        (
+            *_NAMED,
+            argument("message", type=_json, help="JSON"),
+            argument("--timeout-ms", type=whole, default=5000, help="longest wait for the reply"),
+        ),
     ),
     "cordon": (cordon, (argument("node"),)),
     "uncordon": (uncordon, (argument("node"),)),
@@ -173,8 +214,9 @@ VERBS: Verbs = {
         events,
         (
             argument("--follow", action="store_true"),
-            argument("--since", type=int, help="revision"),
-            *(argument(f"--{name}") for name in ("sworm", "name", "node", "kind")),
+            argument("--since", type=whole, help="revision"),
+            *(argument(f"--{name}") for name in ("sworm", "name", "node")),
+            one_of("--kind", KINDS),
         ),
     ),
     "replicas": (replicas, ()),

@@ -1,4 +1,4 @@
-"""Completion: what bash offers is what there is."""
+"""Completion: what the shells offer is what there is."""
 
 from __future__ import annotations
 
@@ -58,6 +58,24 @@ def test_a_name_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tests.swormweb.cli.test_completion.FAKE", f"sworm_fake() {{ echo '[{ps}]'; }}\n")
     assert "plain-1.2:x" in offered("whereis", "rooms", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fish_is_told_the_same() -> None:
+    lines = script("fish").splitlines()
+    (first,) = [line for line in lines if line.startswith('complete -c sworm -f -n "test')]
+    assert set(first.split('-a "')[1].strip('"').split()) == {
+        "up",
+        "down",
+        "completion",
+        *elsewhere.COMMANDS,
+        *verbs.VERBS,
+    }
+    of = 'complete -c sworm -f -n "__fish_seen_subcommand_from {}" '
+    assert of.format("events") + "-l follow" in lines
+    assert of.format("events") + "-l since -r" in lines
+    assert of.format("ps") + f'-l sort -x -a "{" ".join(verbs.SORTS)}"' in lines
+    assert of.format("ps") + '-l node -x -a "(_sworm_asked node)"' in lines
+    assert 'complete -c sworm -f -n "_sworm_at whereis 3" -a "(_sworm_asked name)"' in lines
 
 
 @pytest.mark.parametrize("shell", SHELLS)
