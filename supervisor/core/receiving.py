@@ -261,10 +261,13 @@ class Receiving:
         assert process.prepare is not None
         copy = context.replica(process.sworm).copies.get(process.source)
         entry: Registration | None = copy.entries.get(process.name) if copy else None
-        mine = entry is not None and entry.state == MOVED and entry.to == context.me
-        if mine and origin_of_pid(process.prepare.pid) == process.source and process.source:
+        departed = self._departed(process)
+        # Of a source that offers anew after a commit, the entry tells of the earlier attempt: its word alone commits.
+        tells = departed or not process.prepare.restored
+        committed = tells and entry is not None and entry.state == MOVED and entry.to == context.me
+        if committed and origin_of_pid(process.prepare.pid) == process.source and process.source:
             self.commit(process)
-        elif self._departed(process):
+        elif departed:
             if process.kept is None or not self._is_awaited(process, entry):
                 self._discard(process)
         elif entry is None or entry.state != HANDING_OFF:

@@ -169,9 +169,9 @@ def test_a_target_that_drains_gives_the_copy_away_before_it_leaves() -> None:
 # ------------------------------------------------------------------------ after the commit, when no other node takes it
 
 
-def only_two(step: str, large: bool = False) -> tuple[Cluster, str, str, int]:
+def only_two(step: str, large: bool = False, unseen: bool = False) -> tuple[Cluster, str, str, int]:
     """A move between two nodes, held at a step after the commit; the target opened it if the commit arrived:
-    (cluster, source, target, epoch of the attempt).
+    (cluster, source, target, epoch of the attempt). `unseen`: the target has not seen either that the move began.
     """
     cluster = Cluster()
     cluster.start("n1", "n2")
@@ -185,6 +185,8 @@ def only_two(step: str, large: bool = False) -> tuple[Cluster, str, str, int]:
     if large:
         cluster.ballast = 300_000
     cluster.held.add("Prepared")
+    if unseen:
+        cluster.dropped.add("Delta")
     cluster.ask(source, "move", "lobby", to=target)
     cluster.settle()
     cluster.dropped.add("Delta")
@@ -249,6 +251,25 @@ def test_a_second_target_that_does_not_take_it_thaws_nothing(ends: str) -> None:
     assert (fresh.value, cluster.check_once()) == (5, 1)
     assert fresh.start.epoch > attempt > old.start.epoch
     assert old.gate.state == "bounced"
+
+
+def test_a_target_that_is_offered_it_again_opens_by_the_second_commit_alone() -> None:
+    """The entry that it sees meanwhile was written by the first attempt, which it had given up."""
+    cluster, _, target, first = only_two("Commit", unseen=True)
+    cluster.drain(target, leave=False)
+    cluster.settle()
+    cluster.cordon(target, False)
+    cluster.dropped.clear()
+    cluster.pass_time(1.0)
+    cluster.held = {"Prepared"}
+    cluster.pass_time(1.0)
+    assert cluster.running_worker(target, "lobby").start.epoch > first
+    assert cluster.entry(target, "lobby").to == cluster.nodes[target].node.member.origin  # type: ignore[union-attr]
+    assert cluster.where("lobby") == []
+    cluster.held.clear()
+    cluster.pass_time(LONG)
+    assert (cluster.where("lobby"), cluster.check_once()) == ([target], 1)
+    assert cluster.running_worker(target, "lobby").value == 5
 
 
 def test_a_source_that_committed_waits_for_a_node_while_it_drains() -> None:
