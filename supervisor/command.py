@@ -116,7 +116,7 @@ def outcome(node: Node, sworm: str, name: str, reply: Reply) -> Payload:
     error = error_of(reply)
     if error is None:
         return success(result)
-    return {**refusal(word_of(reply, error), error.detail), "result": result}
+    return {**refusal(*said(reply, error)), "result": result}
 
 
 def success(result: Any) -> Payload:
@@ -129,6 +129,7 @@ def refusal(problem: str, detail: str) -> Payload:
     return {"ok": False, "result": None, "problem": problem, "detail": detail}
 
 
-def word_of(reply: Reply, error: SwormError) -> str:
-    """The short word for an error: the node's own where no class stands for it."""
-    return (reply.problem or reply.result) if type(error) is SwormError else error.code
+def said(reply: Reply, error: SwormError) -> tuple[str, str]:
+    """The short word for an error and its sentence: the node's own where no class stands for it."""
+    plain = type(error) is SwormError
+    return (reply.problem or reply.result, reply.detail) if plain else (error.code, error.detail)

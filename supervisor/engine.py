@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import redis
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 
 from registry.readmodel import EventRow
 from supervisor import draining, operations
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 #: What a database raises that is away; whatever else it raises is a defect of ours in what was asked of it.
 OUTAGE = (OperationalError, InterfaceError)
+#: The same for a whole turn: a cluster that starts may still be making its tables.
+NO_TABLES = (*OUTAGE, ProgrammingError)
 
 #: Seconds between two turns while operations are under way and nothing wakes it, and while there are none.
 BUSY, IDLE = 0.25, 1.0
@@ -137,7 +139,7 @@ class Engine:
             self._woken.clear()
             try:
                 self.turn()
-            except OUTAGE as error:
+            except NO_TABLES as error:
                 logger.warning("operations wait for the database: %s", str(error).partition("\n")[0])
                 self._forget()
                 self._stopping.wait(IDLE)

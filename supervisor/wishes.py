@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from supervisor.command import Command, word_of
+from supervisor.command import Command, said
 from supervisor.core.events import Asked, Reply
 from supervisor.core.node import Node
 from supervisor.items import registration_result
@@ -38,7 +38,7 @@ def wish(
     def then(reply: Reply) -> None:
         error = error_of(reply)
         if error is not None:
-            command.refuse(word_of(reply, error), error.detail)
+            command.refuse(*said(reply, error))
         else:
             command.done(registration_result(owner.node, command.sworm, name, reply))
 

@@ -20,6 +20,7 @@ from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
 from registry.core.ids import BadName, check_slug
 from registry.models import Node, Process, Sworm, SwormRevision
+from registry.models.observed import NODE_ENDED
 from registry.problems import Problem, refused
 from registry.scopes import CONFIG_WRITE, READ
 from supervisor import definitions, trials
@@ -35,7 +36,8 @@ def items(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     found = list(rows)
     names = [row["name"] for row in found]
     runs: dict[str, dict[str, int]] = defaultdict(dict)
-    for node, revisions in Node.objects.filter(forgotten=False).values_list("name", "definitions"):
+    there = Node.objects.filter(forgotten=False).exclude(status__in=NODE_ENDED)
+    for node, revisions in there.values_list("name", "definitions"):
         for sworm, revision in revisions.items():
             runs[sworm][node] = revision
     counted = Process.objects.filter(sworm__in=names).values_list("sworm").annotate(Count("id")).order_by()

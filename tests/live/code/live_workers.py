@@ -120,16 +120,18 @@ class Heavy(Worker):
         """Start at 0; the state takes so long to give."""
         self.gives_after_s = gives_after_s
         self.ballast = b"x" * size
-        self.count = 0
+        self.count = self.given = 0
         self.told: list[Any] = []
 
     def handle_call(self, message: Any) -> Any:
-        """ "increment" counts; "get" tells count, size of the state and its age; a pair is remembered; "told" tells."""
+        """ "increment" counts; "get" tells count, size of the state and its age; a pair is remembered; "told" tells;
+        "given" tells how often the state was asked for.
+        """
         if message == "increment":
             self.count += 1
             return self.count
-        if message == "told":
-            return self.told
+        if message in ("told", "given"):
+            return getattr(self, message)
         if isinstance(message, list):
             self.told.append(message)
             return len(self.told)
@@ -141,6 +143,7 @@ class Heavy(Worker):
 
     async def begin_handoff(self) -> Any:
         """All of it."""
+        self.given += 1
         await asyncio.sleep(self.gives_after_s)
         return [self.count, self.ballast, self.told]
 
