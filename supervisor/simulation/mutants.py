@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from registry.core.detours import Detours
+from registry.core.events import Send
 from registry.core.member import Member
-from registry.core.messages import Delta
+from registry.core.messages import Delta, Relayed
 from registry.core.origin import VersionedMap
 from registry.core.quorum import Quorum
 from registry.core.replica import Replica
@@ -145,6 +147,17 @@ def _impatient(original: Any) -> Any:
     return may_decide
 
 
+def _forgets_source(original: Any) -> Any:
+    def pass_on(self: Detours, sender: str, relay: Any, now: float) -> None:
+        before = len(self.member.out)
+        original(self, sender, relay, now)
+        for index, effect in enumerate(self.member.out[before:], before):
+            if isinstance(effect, Send) and isinstance(effect.message, Relayed):
+                self.member.out[index] = Send(effect.to, Relayed(self.member.origin, effect.message.message))
+
+    return pass_on
+
+
 _ALL = (
     Mutant(
         "delta-across-a-gap", "delta_crdt: partial diffs shipped with a full causal context", VersionedMap, "fits", _gap
@@ -211,6 +224,14 @@ _ALL = (
         Quorum,
         "may_decide",
         _impatient,
+    ),
+    Mutant("relay-forgets-source", "a relay passes on in its own name", Detours, "pass_on", _forgets_source),
+    Mutant(
+        "nobody-relays",
+        "Erlang's distribution: nodes of a mesh that lost their direct link are down for each other",
+        Detours,
+        "look",
+        _nothing,
     ),
 )
 

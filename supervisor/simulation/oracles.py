@@ -24,6 +24,7 @@ INVARIANTS = {
     "drained-is-empty": "a drain that says done leaves no process",
     "handoff-keeps-state": "a handoff loses no acknowledged change",
     "opens-by-commit": "a target opens after its source has committed, which never thaws from then on",
+    "detour-serves": "nodes that lost their cable, and both reach a third, serve and see each other through it",
     "views-agree": "after a heal all nodes agree on one view and hold the same copies",
     "ties-follow": "further names and groups stand with their process and nowhere else",
     "comes-to-rest": "events do not make each other for ever: a second holds a bounded number of steps",

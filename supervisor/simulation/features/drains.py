@@ -47,6 +47,7 @@ class Drains(Feature):
 
     def _begin(self, host: Host, again: bool = False) -> None:
         seconds = self.run.random.choice([10.0, 10.0, 10.0 if self.run.settings.gentle else 0.5])
+        host.drained = None  # an earlier drain, after which it stayed, does not count
         self.run.world.step(host, DrainAsked(host.clock() + seconds))
         self._leave_when_drained(host, again)
 
