@@ -1,6 +1,6 @@
 """Members without a direct link: they reach each other through one other, as if they had one.
 
-Named invariants: one-hop (nothing is relayed twice, nothing comes but over a link), detour-is-a-link (whoever has a
+Named invariants: one-hop (nothing is relayed twice, nothing comes but over a link), detour-serves (whoever has a
 common neighbour is alive for each other, and everything of either is at the other as soon as over a link).
 """
 
@@ -266,7 +266,7 @@ def test_faults_are_remembered_within_bounds(web: Web) -> None:
 @law(8)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 8)), min_size=1, max_size=14))
 def test_whoever_has_a_common_neighbour_is_alive_and_at_one(program: list[tuple[int, int]]) -> None:
-    """one-hop and detour-is-a-link, whatever single cables are cut and mended, whoever dies and comes back."""
+    """one-hop and detour-serves, whatever single cables are cut and mended, whoever dies and comes back."""
     web = Web()
     names = [f"n{number}.1" for number in range(1, 6)]
     web.start(*names)
