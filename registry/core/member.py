@@ -18,7 +18,6 @@ from registry.core.detours import Detours
 from registry.core.directory import (
     AGREEING,
     DEAD,
-    ENDED,
     FORGOTTEN,
     JOINING,
     LEFT,
@@ -31,9 +30,8 @@ from registry.core.directory import (
     NodeRecord,
     ViewRecord,
 )
-from registry.core.ending import is_needed
+from registry.core.entering import Entrance
 from registry.core.events import (
-    Connect,
     Disconnect,
     HoldCalls,
     Joined,
@@ -48,6 +46,8 @@ from registry.core.events import (
     Ticked,
     Wake,
 )
+from registry.core.forgetting import Forgetting
+from registry.core.hearing import Hearing
 from registry.core.ids import Origin, incarnation_of, node_of, origin_of
 from registry.core.membership import (
     EMPTY_VIEW,
@@ -55,17 +55,12 @@ from registry.core.membership import (
     MemberInfo,
     Timing,
     View,
-    ended_of,
     has_ended,
     highest_ended,
-    opinion,
-    reachable,
     record_of,
-    relays,
     state_of,
     superseded,
     view_of,
-    with_ended,
 )
 from registry.core.messages import (
     DIRECTORY,
@@ -79,7 +74,6 @@ from registry.core.messages import (
     RoundDone,
     Summary,
     SummaryHash,
-    Versions,
     Want,
 )
 from registry.core.names import Key
@@ -135,15 +129,12 @@ class Member:
         self.sync_interval = config.timing.heartbeat
         self.absence = Absence()
         self.detours = Detours(self)
+        self.hearing = Hearing(self)
+        self.forgetting = Forgetting(self, config.time_to_refute)
         self.quorum = Quorum(self, config.quorum_hosts)
         self.repair.echoes = self._echoes
         self._joined = False
-        self._join_needs: dict[Origin, dict[str, Versions]] = {}  #: what each peer first told of, while it tells of it
-        self._refused: set[Origin] = set()
-        self._dialled: dict[Origin, float] = {}
-        self._learned: dict[Origin, float] = {}
-        self._outside: dict[Origin, float] = {}  #: since when nobody in reach reaches it
-        self._reached: set[Origin] = set()
+        self.entrance = Entrance()
         self._next_beat = now
         self._woken_at = FOREVER  #: the earliest wish not yet fulfilled
         self._last_step = now
@@ -189,7 +180,7 @@ class Member:
                 self.peer_down(origin)
             case LinkRefused(origin, refused):
                 if refused:
-                    self._refused.add(origin)
+                    self.hearing.refused(origin)
                 self._stale = True
             case Joined():
                 self._joined = True
@@ -239,7 +230,7 @@ class Member:
             if record is None:
                 continue
             peer = self.repair.peers.get(origin)
-            heard = origin == self.origin or origin in self._reached
+            heard = origin == self.origin or origin in self.hearing.reached
             state = state_of(record, origin in self.dead, heard)
             found.append(
                 MemberInfo(
@@ -277,7 +268,7 @@ class Member:
 
     def others_alive(self) -> list[Origin]:
         """The other members that run processes and are in reach: one of them must have merged what is acknowledged."""
-        return [origin for origin in self.view.agreeing if origin != self.origin and origin in self._reached]
+        return [origin for origin in self.view.agreeing if origin != self.origin and origin in self.hearing.reached]
 
     def is_over(self, origin: Origin) -> bool:
         """Whether this incarnation was ended here for good, so that nothing of it may come back."""
@@ -303,6 +294,11 @@ class Member:
         known = [incarnation_of(o) for o in self.directory if node_of(o) == node_of(origin) and o != origin]
         last = max([self.ended(node_of(origin)), *known])
         return last if incarnation_of(origin) <= last else None
+
+    @property
+    def hears_enough(self) -> bool:
+        """Whether the others are heard: else nobody can know that nothing is needed any more."""
+        return self.ready or (self.config.observing and bool(self.view.agreeing))
 
     def take_changes(self) -> Changes:
         """What changed since the last time this was asked."""
@@ -382,10 +378,10 @@ class Member:
                     self.quorum.renew(now)
                 self.repair.on_hash(peer, message, now)
                 if known.same and self.record.status == JOINING:
-                    self._join_needs[peer] = {}  # all that it holds is here
+                    self.entrance.told_same(peer)
                     self._stale = True
             case Summary():
-                self._need_to_join(peer, message.versions)
+                self.entrance.told(peer, message.versions)
                 self.repair.on_summary(peer, message, now)
                 self._stale = self._stale or self.record.status == JOINING
             case Want():
@@ -400,13 +396,13 @@ class Member:
 
     def _link_up(self, origin: Origin, now: float) -> None:
         self.detours.linked(origin)
-        self._refused.discard(origin)
+        self.hearing.linked(origin)
         self.peer_up(origin, now)
 
     def peer_up(self, origin: Origin, now: float) -> None:
         """A peer is reached, by a link or by a relay."""
         self.repair.link_up(origin, now)
-        self._learned.setdefault(origin, now)
+        self.hearing.met(origin, now)
         self._stale = True
         if not self.absence.is_over:
             self.out.append(Send(origin, Round(self.absence.number)))
@@ -414,7 +410,7 @@ class Member:
     def peer_down(self, origin: Origin) -> None:
         """It is not any more."""
         self.repair.link_down(origin)
-        self._join_needs.pop(origin, None)
+        self.entrance.gone(origin)
         self._stale = True
 
     def _tick(self, now: float) -> None:
@@ -457,26 +453,28 @@ class Member:
         records = {origin: record_of(directory, origin) for origin in directory}
         there = {origin for origin, record in records.items() if record and record.status != LEFT} - over
         there.add(self.origin)
-        self.detours.look(sorted(there - {self.origin}), lambda origin: self._hears_itself(origin, now), now)
-        self._reached = reachable(directory, self.origin, there, lambda origin: self.hears(origin, now))
+        self.detours.look(sorted(there - {self.origin}), lambda origin: self.hearing.is_heard(origin, now), now)
+        self.hearing.look(there, now)
         for origin in sorted(there - {self.origin}):
-            self._judge_one(origin, now)
+            self._next_beat = min(self._next_beat, self.hearing.judge(origin, now))
         self._refute()
         for origin in sorted(over & self.repair.peers.keys()):
             self.out.append(Disconnect(origin, "a newer incarnation of this node has joined"))
         held = {origin for replica in self.replicas.values() for origin in replica.copies}
-        dead = {origin for origin in held if origin not in there or self._holds_dead(origin)}
+        dead = {origin for origin in held if origin not in there or self.hearing.holds_dead(origin)}
         self._set_dead(dead)
         self._become_member(now)
         self._adopt_view(view_of(directory, there - dead))
-        self._end_incarnations(over, now)
+        for origin in self.forgetting.look(over, now):
+            self._drop(origin)
         self._calm_at = self.directory_moves if self._is_calm(there - {self.origin}, now) else -1
 
     def _is_calm(self, others: set[Origin], now: float) -> bool:
         """Whether all are members, linked directly and heard: until something is said, only silence changes it."""
-        settled = others == self._reached and not self.dead and not self._outside and self.record.status != JOINING
+        hearing = self.hearing
+        settled = others == hearing.reached and not (self.dead or hearing.outside) and self.record.status != JOINING
         linked = not self.detours.via and others <= self.repair.peers.keys()
-        return settled and linked and all(self._hears_itself(o, now) for o in others)
+        return settled and linked and all(hearing.is_heard(o, now) for o in others)
 
     def _stands(self, now: float) -> bool:
         """Whether another judgement would find what the last one found: all are linked and heard, nothing was said."""
@@ -485,71 +483,7 @@ class Member:
 
     def hears(self, origin: Origin, now: float) -> bool:
         """Whether a peer is heard, and does not say that this node is out of its reach; or may be heard soon."""
-        peer = self.repair.peers.get(origin)
-        if peer is None:
-            learned = self._learned.setdefault(origin, now)
-            return origin not in self._refused and now - learned < self.timing.connect
-        theirs = opinion(self.directory, origin, SUSPECT, self.origin) or opinion(
-            self.directory, origin, DEAD, self.origin
-        )
-        return now - peer.heard < self.timing.timeout and not theirs
-
-    def _judge_one(self, origin: Origin, now: float) -> None:
-        record = record_of(self.directory, origin)
-        assert record is not None
-        peer = self.repair.peers.get(origin)
-        heard = self._hears_itself(origin, now)
-        linked = peer is not None and not peer.relay
-        if not linked:
-            self._dial(origin, record, now)
-        own = self.directory[self.origin].entries
-        changes = self.detours.opinion(origin)
-        if heard and (SUSPECT, origin) in own:
-            changes[(SUSPECT, origin)] = None
-        elif not heard and own.get((SUSPECT, origin)) != record.refutation:
-            changes[(SUSPECT, origin)] = record.refutation
-            if self.record.status != LEFT:  # a node that left closes its own links; that is no news of the others
-                self.out.append(Report("suspect", pid=origin, node=node_of(origin), detail=f"{origin} is silent"))
-        if (DEAD, origin) in own and not self._holds_dead(origin):
-            changes[(DEAD, origin)] = None  # refuted
-            self.out.append(Report("refuted", pid=origin, node=node_of(origin), detail=f"{origin} is alive after all"))
-        if origin in self._reached:
-            self._outside.pop(origin, None)
-        elif not self._holds_dead(origin):
-            since = self._outside.setdefault(origin, now)
-            if now >= since + self.timing.suspicion or self._told_dead(origin):
-                changes[(DEAD, origin)] = record.refutation
-                self.out.append(
-                    Report("dead", pid=origin, node=node_of(origin), detail=f"nobody in reach reaches {origin}")
-                )
-                if linked:
-                    self.out.append(Disconnect(origin, "silent for too long"))
-        if changes:
-            self.write(DIRECTORY, changes)
-        if origin in self._outside and not self._holds_dead(origin):
-            self._next_beat = min(self._next_beat, self._outside[origin] + self.timing.suspicion)
-
-    def _hears_itself(self, origin: Origin, now: float) -> bool:
-        peer = self.repair.peers.get(origin)
-        if peer is None:
-            return origin not in self._refused and now - self._learned.setdefault(origin, now) < self.timing.connect
-        return now - peer.heard < self.timing.timeout
-
-    def _dial(self, origin: Origin, record: NodeRecord, now: float) -> None:
-        if record.url and now - self._dialled.get(origin, -1e9) >= self.timing.redial:
-            self._dialled[origin] = now
-            self.out.append(Connect(origin, record.url))
-
-    def _holds_dead(self, origin: Origin) -> bool:
-        return opinion(self.directory, self.origin, DEAD, origin)
-
-    def _told_dead(self, origin: Origin) -> bool:
-        judges = [judge for judge in self._reached if relays(self.directory, judge)]
-        return self._told_over(origin) or any(opinion(self.directory, judge, DEAD, origin) for judge in judges)
-
-    def _told_over(self, origin: Origin) -> bool:
-        """Whether somebody in reach ended this incarnation: its last words may have reached only them."""
-        return any(has_ended(self.directory, judge, origin) for judge in self._reached)
+        return self.hearing.hears(origin, now)
 
     def _refute(self) -> None:
         numbers = [copy.entries.get((DEAD, self.origin), -1) for copy in self.directory.values()]
@@ -570,21 +504,12 @@ class Member:
             replica.dead = set(dead)
 
     def _become_member(self, now: float) -> None:
-        """A joining node is in no view until it has every copy that its first peers told it of."""
         if self.record.status != JOINING or not self._joined:
             return
         silent = now - self.timing.timeout
-        heard = [peer for peer, known in self.repair.peers.items() if known.heard > silent]
-        if all(peer in self._join_needs and self._holds(self._join_needs[peer], peer) for peer in heard):
+        if self.entrance.is_open((o for o, peer in self.repair.peers.items() if peer.heard > silent), self._holds):
             self.set_status(UP)
             self._stale = True
-
-    def _need_to_join(self, peer: Origin, told: Mapping[str, Versions]) -> None:
-        first = self._join_needs.get(peer, told)
-        self._join_needs[peer] = {  # what a peer has dropped since, nobody can have from it
-            sworm: {origin: version for origin, version in versions.items() if origin in told.get(sworm, {})}
-            for sworm, versions in first.items()
-        }
 
     def _holds(self, vector: Mapping[str, Mapping[Origin, int]], reporter: Origin) -> bool:
         return all(
@@ -650,29 +575,8 @@ class Member:
 
     # ------------------------------------------------------------------------------------------------------- the end
 
-    def _end_incarnations(self, over: set[Origin], now: float) -> None:
-        if not self.ready and not (self.config.observing and self.view.agreeing):
-            return  # who has not heard the others cannot know that nothing is needed any more
-        for origin in sorted(self.dead - {self.origin}):
-            record = record_of(self.directory, origin)
-            expired = now - self._outside.get(origin, now) > self.config.time_to_refute
-            if not (origin in over or expired or (record and record.status == LEFT) or self._told_over(origin)):
-                continue
-            if is_needed(self.replicas, origin) or not self.repair.is_newest(origin):
-                continue
-            if not has_ended(self.directory, self.origin, origin):
-                node = node_of(origin)
-                mark = ended_of(self.directory, self.origin, node)
-                self.write(DIRECTORY, {(ENDED, node): with_ended(mark, incarnation_of(origin))})
-            if all(has_ended(self.directory, judge, origin) for judge in self.view.agreeing | self._joining()):
-                self._forget(origin)
-
-    def _joining(self) -> set[Origin]:
-        """Those that may hold, or yet get, what nobody in the view has: they have a say in what is over."""
-        records = {origin: record_of(self.directory, origin) for origin in self.directory.keys() - self.dead}
-        return {origin for origin, record in records.items() if record and record.status == JOINING}
-
-    def _forget(self, origin: Origin) -> None:
+    def _drop(self, origin: Origin) -> None:
+        """Keep nothing of an incarnation that is over for good."""
         record = record_of(self.directory, origin)
         if record and record.status == LEFT:
             node = node_of(origin)
@@ -683,9 +587,8 @@ class Member:
         for replica in list(self.replicas.values()):
             replica.drop(origin)
         self.dead.discard(origin)
-        for memory in (self._outside, self._learned, self._dialled, self._join_needs):
-            memory.pop(origin, None)
-        self._refused.discard(origin)
+        self.hearing.forget(origin)
+        self.entrance.gone(origin)
         self.repair.summaries.pop(origin, None)
         own = self.directory[self.origin].entries
         stale: dict[Key, None] = {(kind, origin): None for kind in (SUSPECT, DEAD, RELAYED) if (kind, origin) in own}
