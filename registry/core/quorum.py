@@ -1,12 +1,12 @@
 """Which side of a split may answer: rosters, votes and leases.
 
 Law: a *roster* is the set of hosts that were agreed last; it shrinks when a host leaves or an operator forgets it,
-never because one is silent. Every vote is by incarnation. A side may answer while it holds a majority of *every* roster
-that may be in force, as a lease: hosts echo each other's heartbeats, and a heartbeat echoed by a majority at the time t
-of its sender is a lease until t + `lease` by the sender's own clock. Echoes go only to those that reported the echoer's
-view, and a lease grows only while its holder is `ready` in one. Whoever decides in a view that misses hosts which did
-not leave waits until their leases, all granted before everybody reported that view, have ended even on clocks that
-drift by `DRIFT`.
+never because one is silent; one whose hosts are out to the last, some given up by an operator, does not count. Every
+vote is by incarnation. A side may answer while it holds a majority of *every* roster that may be in force, as a lease:
+hosts echo each other's heartbeats, and a heartbeat echoed by a majority at the time t of its sender is a lease until
+t + `lease` by the sender's own clock. Echoes go only to those that reported the echoer's view, and a lease grows only
+while its holder is `ready` in one. Whoever decides in a view that misses hosts which did not leave waits until their
+leases, all granted before everybody reported that view, have ended even on clocks that drift by `DRIFT`.
 
 A roster is changed as in joint consensus (Ongaro, "Consensus: Bridging Theory and Practice", 2014, section 4.3): the
 new one is added beside those in force, and replaces them once everybody in the view has added it.
@@ -150,8 +150,16 @@ class Quorum:
         return (
             self.voter.origin in view
             and 2 * len(view) > self.least
-            and all(2 * len(view.intersection(seats)) > len(seats) for seats in map(self.seats, self.all_rosters()))
+            and all(2 * len(view.intersection(seats)) > len(seats) for seats in map(self.seats, self._in_force()))
         )
+
+    def _in_force(self) -> list[Roster]:
+        """All rosters but those whose hosts are out to the last one, of which an operator gave some up."""
+        return [roster for roster in self.all_rosters() if self.seats(roster) or not self._was_given_up(roster)]
+
+    def _was_given_up(self, roster: Roster) -> bool:
+        forgotten = self._forgotten()
+        return any(incarnation_of(origin) <= forgotten.get(node_of(origin), 0) for origin in roster.hosts)
 
     def seats(self, roster: Roster) -> list[Origin]:
         """The hosts of a roster that did not leave and were not forgotten. Not to be changed."""
@@ -273,10 +281,9 @@ class Quorum:
         self.check(now)
         if not self.voter.ready:
             return
-        rosters = self.all_rosters()
-        if not rosters or not self.has_majority():
+        if not self.all_rosters() or not self.has_majority():
             return
-        at = [self._majority_at(self.seats(roster), now) for roster in rosters]
+        at = [self._majority_at(self.seats(roster), now) for roster in self._in_force()]
         at.append(self._majority_at(self.voter.view.agreeing, now, self.least // 2 + 1))
         until = min(at) + self.voter.timing.lease
         if self.lease.holds(now):

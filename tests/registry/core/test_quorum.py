@@ -12,7 +12,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.core.directory import LEFT, NODE, UP, VIEW, NodeRecord, ViewRecord
+from registry.core.directory import FORGOTTEN, LEFT, NODE, UP, VIEW, NodeRecord, ViewRecord
 from registry.core.ids import Origin
 from registry.core.membership import PRESETS, Timing, View
 from registry.core.origin import VersionedMap
@@ -99,6 +99,23 @@ def test_a_host_that_left_is_not_counted() -> None:
     voter.record(HOSTS[1], LEFT)
     voter.agree(HOSTS[0])
     assert voter.quorum.has_majority()
+
+
+def test_a_roster_that_was_given_up_to_its_last_host_does_not_count_one_that_left_does() -> None:
+    """Who left by itself may have left others behind a split that think the same; an operator knows who is there."""
+    fresh = Voter("n1.2")
+    fresh.agree("n1.2", "n2.2", "n3.2")
+    entries = fresh.directory["n2.2"].entries
+    entries[VIEW] = entries[VIEW]._replace(rosters=((7, tuple(HOSTS[:3])),))
+    for host in HOSTS[:3]:
+        fresh.record(host, LEFT)
+    assert not fresh.quorum.has_majority()
+    entries[FORGOTTEN, "n3"] = 1
+    assert fresh.quorum.has_majority()
+    fresh.agree("n1.2", "n2.2", "n3.2")
+    assert [roster.hosts for roster in fresh.quorum.rosters] == [("n1.2", "n2.2", "n3.2")]
+    fresh.echo(NOW, "n2.2")
+    assert fresh.quorum.may_answer(NOW)
 
 
 def test_another_incarnation_takes_the_seat_only_by_the_majority_of_the_others() -> None:

@@ -53,6 +53,9 @@ FOUND = {
     10: "a target died right after it opened, and its source, which was still stopping, took the name along",
     33: "a node that had founded a cluster alone ended an incarnation, and with it one that it had never heard of",
     910089: "a source that stopped slowly left further names behind: its own name was given to another here meanwhile",
+    23: "a roster that an operator had given up to its last host was waited for, for ever",
+    910443: "an arbiter that was stopped while it asked for states took none of the answers",
+    930093: "a target that had been stopped opened by an entry that was out of date, while the name went on elsewhere",
     51: "an arbiter with a full slice of names that had to wait looked at them without end",
     771020: "an arbiter that was away took that for silence of others, and called a state lost that one of them held",
 }
