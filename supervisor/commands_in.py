@@ -297,7 +297,7 @@ class Incoming:
         if self._owner.cancel_drain():
             command.done({"processes": self._owner.node.process_count})
         else:
-            detail = f"{self._node_name} is not being drained by an operator, or leaves already"
+            detail = f"{self._node_name} leaves already, or was told to end"
             command.refuse("not_cancellable", detail)
 
     def _cordon(self, command: Command, *, on: bool) -> None:

@@ -145,10 +145,10 @@ class Shell:
         self.enter(DrainAsked(self.clock() + seconds, leave))
 
     def cancel_drain(self) -> bool:
-        """End an operator's drain; False: there is none, or it is too late for that, or the agent itself was told to
-        end.
+        """End an operator's drain, if there is one; who had no answer asks again. False: it is too late, or the agent
+        itself was told to end.
         """
-        if self.told_to_end or not self._is_draining():
+        if self.told_to_end:
             return False
         self.enter(DrainCancelled())
         self.leaving = self.leaving and self._is_draining()

@@ -1,37 +1,30 @@
 """The control plane over a simulated cluster: rows, a read model that lags, and the engine that carries operations out.
 
-Law: the machine is the real one (`supervisor.core.operation`). What is played is what stands around it in
-`supervisor.engine` and `supervisor.driving`: rows that are changed under the term of one observer, all or nothing; an
-observer that may die, or be replaced while it goes on, between any two of its deeds; and whoever follows it knows the
-rows alone. Commands go by `supervisor.simulation.courier`.
+Law: the machines are the real ones (`supervisor.core.operation`, `supervisor.core.emptying`). What is played is what
+stands around them in `supervisor.engine`, `supervisor.driving` and `supervisor.draining`: rows that are changed under
+the term of one observer, all or nothing; an observer that may die, or be replaced while it goes on, between any two of
+its deeds; and whoever follows it knows the rows alone. Commands go by `supervisor.simulation.courier`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from registry.core.directory import ALL_SWORMS, CORDONED, DRAINING, OBSERVING
-from registry.core.ids import node_of
+from registry.core.ids import Origin, node_of
 from registry.core.names import MOVED
 from supervisor.core.constraints import eligible, of_definition
-from supervisor.core.operation import Answered, Ask, Cancelled, Effect, End, Fact, Looked, Rules, Step, Store
-from supervisor.core.operation import Work as Machine
+from supervisor.core.operation import End, Fact, Rules, Step
 from supervisor.simulation.courier import Courier
+from supervisor.simulation.engine import Engine
 from supervisor.simulation.feature import SWORM
 from supervisor.simulation.world import Host, World
 
-#: Virtual seconds between two turns of an engine.
-TURN = 0.25
-
 #: Deeds between which an observer may end.
 POINTS = ("taken up", "looked", "stored", "asked", "answered")
-
-
-class Died(Exception):
-    """The observer has ended in the middle of a deed."""
 
 
 class Seen(NamedTuple):
@@ -54,6 +47,8 @@ class Row:
     cancelled: bool = False
     end: End | None = None
     begun: list[float] = field(default_factory=list)  #: when each attempt was stored
+    origin: Origin = ""  #: drain: which incarnation
+    deadline: float = 0.0  #: drain: until when it shall have handed everything over
 
 
 class Control:
@@ -69,6 +64,7 @@ class Control:
         self.term = 0
         self.engine: Engine | None = None
         self.vantage: Host | None = None
+        self.report_lag = 0.05  #: virtual seconds
         #: Called between any two deeds of an engine; may raise `Died`.
         self.at_point: Callable[[str, Engine], None] = lambda point, engine: None
         self.stored: Callable[[Row, Iterable[Step], End | None], None] = lambda row, steps, end: None
@@ -87,16 +83,7 @@ class Control:
             host = self.vantage = self.random.choice(live) if live else None
         if host is None or host.paused:
             return
-        definition = host.node.definitions.get(SWORM)
-        demands = of_definition(definition.constraints) if definition else ()
-        for info in host.node.members():
-            record, known = info.record, self.nodes.get(info.node)
-            if record.status == OBSERVING or (known and known.incarnation > info.incarnation):
-                continue
-            status = "draining" if info.state == "alive" and record.status == DRAINING else info.state
-            hosts = SWORM in record.sworms or ALL_SWORMS in record.sworms
-            takes = hosts and record.status != CORDONED and eligible(demands, record.labels)
-            self.nodes[info.node] = Seen(info.incarnation, status, takes)
+        self._observe_nodes(host)
         replica = host.node.replicas.get(SWORM)
         self.facts = {
             name: Fact(found.pid, node_of(found.origin), found.entry.epoch, _shown(found.entry.state))
@@ -104,9 +91,31 @@ class Control:
             if found.entry.spec is not None
         }
 
+    def _observe_nodes(self, host: Host) -> None:
+        definition = host.node.definitions.get(SWORM)
+        demands = of_definition(definition.constraints) if definition else ()
+        infos = host.node.members()
+        for info in infos:
+            record, known = info.record, self.nodes.get(info.node)
+            if record.status == OBSERVING or (known and known.incarnation > info.incarnation):
+                continue
+            status = "draining" if info.state == "alive" and record.status == DRAINING else info.state
+            hosts = SWORM in record.sworms or ALL_SWORMS in record.sworms
+            takes = hosts and record.status != CORDONED and eligible(demands, record.labels)
+            self.nodes[info.node] = Seen(info.incarnation, status, takes)
+        for name in self.nodes.keys() - {info.node for info in infos}:  # remembered by nobody, but here
+            seen = self.nodes[name]
+            if seen.status not in ("left", "dead"):
+                left = host.node.member.left.get(name) == seen.incarnation
+                self.nodes[name] = seen._replace(status="left" if left else "dead")
+
     def takers(self) -> frozenset[str]:
         """The nodes that take processes."""
         return frozenset(n for n, seen in self.nodes.items() if seen.takes and seen.status in ("alive", "suspect"))
+
+    def heard_until(self) -> float:
+        """Until when what nodes say of themselves has come in: reports wait in the broker."""
+        return self.world.now - self.report_lag
 
     # -------------------------------------------------------------------------------------------------------- writing
 
@@ -114,6 +123,13 @@ class Control:
         """Store a new operation."""
         row = Row(len(self.rows), kind, rules, {step.number: step for step in steps})
         self.rows.append(row)
+        return row
+
+    def begin_drain(self, node: str, seconds: float) -> Row:
+        """Store that a node shall hand everything over, and leave."""
+        names = sorted(name for name, fact in self.facts.items() if fact.node == node)
+        row = self.begin("drain", [Step(n, SWORM, name, node) for n, name in enumerate(names)], Rules())
+        row.origin, row.deadline = f"{node}.{self.nodes[node].incarnation}", self.world.now + seconds
         return row
 
     def cancel(self, row: Row) -> None:
@@ -160,89 +176,6 @@ class Control:
         self.start()
         if self.engine is not None:
             self.engine.turn()
-
-
-class Engine:
-    """One observer's work at the operations."""
-
-    def __init__(self, control: Control, term: int) -> None:
-        self.control = control
-        self.term = term
-        self.machines: dict[int, Machine] = {}
-        self.answers: dict[int, list[Answered]] = {}
-        self.dead = False
-
-    def run(self) -> None:
-        """Turn after turn, until it ends."""
-        if not self.dead:
-            self.control.observe()
-            self.turn()
-            self.control.world.at(TURN * self.control.random.uniform(0.2, 1.5), self.run)
-
-    def turn(self) -> None:
-        """One round over all open operations."""
-        try:
-            if self.term != self.control.term:
-                raise Died
-            for row in self.control.open():
-                self._turn_of(row)
-        except Died:
-            self.dead = True
-
-    def point(self, name: str) -> None:
-        """Between two deeds."""
-        self.control.at_point(name, self)
-
-    def _turn_of(self, row: Row) -> None:
-        control = self.control
-        if row.number not in self.machines:
-            if not control.take_up(self.term, row):
-                return
-            self.machines[row.number] = Machine(row.steps.values(), row.rules)
-            self.point("taken up")
-        machine, now = self.machines[row.number], control.world.now
-        effects: list[Effect] = []
-        if row.cancelled and not machine.cancelled:
-            effects += machine.step(Cancelled(), now)
-        for answer in self.answers.pop(row.number, []):
-            effects += machine.step(answer, now)
-        facts: Mapping[int, Fact | None] = {n: control.facts.get(machine.steps[n].name) for n in machine.wanted()}
-        effects += machine.step(Looked(facts, control.takers()), now)
-        self.point("looked")
-        self._carry_out(row, effects)
-
-    def _carry_out(self, row: Row, effects: list[Effect]) -> None:
-        changed = {effect.step.number: effect.step for effect in effects if isinstance(effect, Store)}
-        end = next((effect for effect in effects if isinstance(effect, End)), None)
-        if (changed or end) and not self.control.store(self.term, row, changed.values(), end):
-            del self.machines[row.number]
-            return
-        if changed or end:
-            self.point("stored")
-        for effect in effects:
-            if isinstance(effect, Ask):
-                self._ask(row, effect.step)
-                self.point("asked")
-
-    def _ask(self, row: Row, step: Step) -> None:
-        host = step.pid.partition(".")[0]
-        askable = [
-            (n, s.incarnation) for n, s in self.control.nodes.items() if s.status in ("alive", "draining", "suspect")
-        ]
-        self.control.random.shuffle(askable)
-        askable.sort(key=lambda node: node[0] != host)
-
-        def then(code: str, detail: str) -> None:
-            if self.dead:
-                return
-            try:
-                self.answers.setdefault(row.number, []).append(Answered(step.number, step.attempts, code, detail))
-                self.point("answered")
-            except Died:
-                self.dead = True
-
-        claim = f"{row.number}/{step.number}/{step.attempts}"
-        self.control.courier.send("restart" if row.rules.goal == "restart" else "move", step, claim, askable, then)
 
 
 def _shown(state: str) -> str:

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from supervisor.core.events import Asked, Reply
+from registry.core.ids import Origin, incarnation_of, node_of
+from supervisor.core.events import Asked, DrainAsked, DrainCancelled, Reply
 from supervisor.core.operation import Step
 from supervisor.simulation.feature import SWORM
 from supervisor.simulation.world import Host, World
@@ -25,6 +26,9 @@ MOST_NODES = 3
 #: Called with a problem's code, empty when it was done, and a sentence.
 Then = Callable[[str, str], None]
 
+#: What a node does with a command: (host, id, deadline, how it answers).
+Obey = Callable[[Host, str, float, Then], None]
+
 
 class Courier:
     """The broker. Faults are probabilities for each message."""
@@ -35,11 +39,26 @@ class Courier:
         self.loss = self.repeat = 0.0
         self.most_delay = 0.01
         self.done: dict[str, list[tuple[Step, Reply]]] = {}  #: {operation/step: what nodes did for it}
+        self.obeyed: set[str] = set()  #: ids of commands that a node took up: what comes twice is obeyed once
         self._number = 0
 
     def send(self, kind: str, step: Step, claim: str, nodes: list[tuple[str, int]], then: Then) -> None:
-        """Send one command; `then` hears how it ended, once."""
-        _Round(self, kind, step, claim, nodes[:MOST_NODES], then).next()
+        """Send a command about a process; `then` hears how it ended, once."""
+
+        def obey(host: Host, request: str, deadline: float, answer: Then) -> None:
+            self.world.expected[request] = partial(self._replied, step, claim, answer)
+            to = step.to if kind == "move" else ""
+            self.world.ask(host, Asked(request, kind, SWORM, step.name, deadline, claim, None, step.pid, to))
+
+        _Round(self, obey, claim, nodes[:MOST_NODES], COMMAND, then).next()
+
+    def command(self, obey: Callable[[Host], str], origin: Origin, seconds: float, then: Then) -> None:
+        """Send a command about a node; `obey` does it there, and returns a problem's code or nothing."""
+
+        def at(host: Host, request: str, deadline: float, answer: Then) -> None:
+            answer(obey(host), "as told")
+
+        _Round(self, at, "node", [(node_of(origin), incarnation_of(origin))], seconds, then).next()
 
     def carry(self, action: Callable[[], None]) -> None:
         """One message on its way."""
@@ -52,13 +71,21 @@ class Courier:
         self._number += 1
         return f"command{self._number}/{claim}"
 
+    def _replied(self, step: Step, claim: str, answer: Then, reply: Reply) -> None:
+        if reply.result in ("done", "granted"):
+            self.done.setdefault(claim.rpartition("/")[0], []).append((step, reply))
+        code = {"done": "", "granted": "", "not_registered": "unknown_process"}.get(reply.result)
+        if code is None:
+            code = "no_answer" if reply.result == "no_answer" else _known(reply.problem)
+        answer(code, reply.detail)
+
 
 class _Round:
     def __init__(
-        self, courier: Courier, kind: str, step: Step, claim: str, nodes: list[tuple[str, int]], then: Then
+        self, courier: Courier, obey: Obey, claim: str, nodes: list[tuple[str, int]], seconds: float, then: Then
     ) -> None:
-        self.courier, self.kind, self.step, self.claim, self.nodes, self.then = courier, kind, step, claim, nodes, then
-        self.deadline = courier.world.now + COMMAND
+        self.courier, self.obey, self.claim, self.nodes, self.then = courier, obey, claim, nodes, then
+        self.deadline = courier.world.now + seconds
         self.over = False
         self.attempt = 0
 
@@ -92,24 +119,9 @@ class _Round:
             self.answer("no_node", f"{name} is {host.origin}", begun=False)
         elif host.clock() >= self.deadline:
             self.answer("no_answer", "it came too late", begun=False)
-        elif request not in self.courier.world.asked:  # a command that comes twice is obeyed once
-            self.obey(host, request)
-
-    def obey(self, host: Host, request: str) -> None:
-        """The node does it, or says why not."""
-        world, step = self.courier.world, self.step
-        to = step.to if self.kind == "move" else ""
-        world.expected[request] = self.replied
-        world.ask(host, Asked(request, self.kind, SWORM, step.name, self.deadline, self.claim, None, step.pid, to))
-
-    def replied(self, reply: Reply) -> None:
-        """A node's reply leaves for whoever asked."""
-        if reply.result in ("done", "granted"):
-            self.courier.done.setdefault(self.claim.rpartition("/")[0], []).append((self.step, reply))
-        code = {"done": "", "granted": "", "not_registered": "unknown_process"}.get(reply.result)
-        if code is None:
-            code = "no_answer" if reply.result == "no_answer" else _known(reply.problem)
-        self.answer(code, reply.detail)
+        elif request not in self.courier.obeyed:
+            self.courier.obeyed.add(request)
+            self.obey(host, request, self.deadline, self.answer)
 
     def answer(self, code: str, detail: str, begun: bool = True) -> None:
         """An answer goes back."""
@@ -125,6 +137,19 @@ class _Round:
         if not self.over:
             self.over = True
             self.then(code, detail)
+
+
+def drain_host(world: World, seconds: float, host: Host) -> str:
+    """What an agent does when it is told to drain, and leave; it exits once its core says that it is empty."""
+    world.step(host, DrainAsked(host.clock() + seconds))
+    world.exit_when_drained(host)
+    return ""
+
+
+def cancel_drain(world: World, host: Host) -> str:
+    """What an agent does when it is told to go on."""
+    world.step(host, DrainCancelled())
+    return "not_cancellable" if host.node.context.draining else ""
 
 
 def _known(problem: str) -> str:

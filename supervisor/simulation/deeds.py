@@ -12,16 +12,17 @@ from registry.core.names import Spec
 from supervisor.core.events import Asked, Defined
 from supervisor.core.operation import MOVE, RESTART, Rules, Step
 from supervisor.simulation import agreement
-from supervisor.simulation.control import Control, Engine, Row
+from supervisor.simulation.control import Control, Row
+from supervisor.simulation.engine import Engine
 from supervisor.simulation.feature import DEFINITION, SWORM
-from supervisor.simulation.oracles import Violation
+from supervisor.simulation.oracles import Violation, broken
 from supervisor.simulation.promises import Promises, strike
 from supervisor.simulation.safety import Safety
 from supervisor.simulation.world import World
 
 NODES = ("n1", "n2", "n3", "n4")
 NAMES = tuple(f"room{number}" for number in range(6))
-OPERATIONS = ("handoff", "migrate", "rebalance", "restart", "cancelled")
+OPERATIONS = ("handoff", "migrate", "rebalance", "restart", "drain", "cancelled", "cancelled drain")
 FAULTS = ("die", "replace", "crash", "pause", "cut")
 
 #: Virtual seconds within which an operation, and a process that lost its node, must come to their ends; and those
@@ -30,7 +31,10 @@ ENDS_WITHIN, HEALS_WITHIN, AT_REST = 120.0, 40.0, 4.0
 
 
 class Prompt:
-    """Workers that do what they are told within a moment."""
+    """Workers that do what they are told, within so many seconds each time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
     def fails_to_start(self, name: str) -> bool:
         """They start."""
@@ -42,15 +46,15 @@ class Prompt:
 
     def start_time(self) -> float:
         """Seconds that `init` takes."""
-        return 0.02
+        return self.seconds
 
     def stop_time(self) -> float:
         """Seconds that `terminate` takes."""
-        return 0.02
+        return self.seconds
 
     def state_time(self) -> float:
         """Seconds that `begin_handoff` takes."""
-        return 0.02
+        return self.seconds
 
 
 class Deeds:
@@ -60,10 +64,11 @@ class Deeds:
         """`nth`: the deed of the observer, from 0, before whose successor the fault strikes."""
         chance = random.Random(f"{operation}/{fault}/{nth}/{seed}")
         self.world = world = World(seed)
-        world.plan = Prompt()
+        world.plan = Prompt(0.4 if operation == "cancelled drain" else 0.02)
         self.control = Control(world, chance)
         self.control.at_point = self._point
         self.promises = Promises(world, self.control)
+        self.promises.alone = True
         self.safety = Safety(world)
         world.watchers += [self.safety, self.promises.stepped]
         world.lookers += [self.safety.look]
@@ -78,8 +83,8 @@ class Deeds:
         world.run(0.5)
         control.courier.most_delay = control.random.choice([0.01, 0.3])
         row = self._begin()
-        if self.operation == "cancelled":
-            world.at(0.9, lambda: control.cancel(row))
+        if self.operation.startswith("cancelled"):
+            world.at(0.9 if self.operation == "cancelled" else 0.25, lambda: control.cancel(row))
         self.promises.ended(ENDS_WITHIN)
         control.stop()
         self._judge(row)
@@ -101,6 +106,8 @@ class Deeds:
         world.run(1.0)
 
     def _begin(self) -> Row:
+        if self.operation.endswith("drain"):
+            return self.control.begin_drain(self.world.live()[0].name, 10.0)
         facts = self.control.facts
         names = [name for name in NAMES if name in facts]
         goal, width, per_minute, strict, planned = {
@@ -134,6 +141,9 @@ class Deeds:
         world.heal()
         for host in world.live():
             world.resume(host)
+        left = self.world.hosts.get(row.origin)
+        if row.state == "cancelled" and left is not None and left.up and left.node.context.draining:
+            raise broken("cancel-stops", f"{row.origin} drains after its drain was cancelled")
         until = world.now + HEALS_WITHIN
         world.run(AT_REST)
         while not self._is_healed() and world.now < until:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from registry.core.directory import LEFT
 from registry.core.ids import node_of
+from supervisor.core.emptying import LEFT_BEHIND
 from supervisor.core.events import Effect, OpenGate
 from supervisor.core.operation import ASKED, DONE, MOVE, OPEN, RESTART, End, Step
-from supervisor.simulation.control import Control, Died, Row
+from supervisor.simulation.control import Control, Row
+from supervisor.simulation.engine import Died
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.world import Host, World
 
@@ -24,6 +27,7 @@ class Promises:
         self.world = world
         self.control = control
         self.opened: dict[str, dict[str, int]] = defaultdict(dict)  #: name -> {pid whose gate has opened: its epoch}
+        self.alone = False  #: nobody but this control plane drains nodes
         control.stored = self.stored
 
     def stepped(self, host: Host, effects: list[Effect]) -> None:
@@ -38,18 +42,34 @@ class Promises:
         after = row.steps | {step.number: step for step in steps}
         for step in steps:
             before = row.steps[step.number]
-            if before.state not in OPEN and step != before:
+            lost = row.kind == "drain" and step.code == LEFT_BEHIND  # what the node said itself is the last word
+            if before.state not in OPEN and step != before and not lost:
                 raise broken("operation-ends", f"step {step.number} of {row.kind} goes on after it was {before.state}")
             if step.attempts > before.attempts:
                 self._begins(row, step)
-            if step.state == DONE:
+            if step.state == DONE and row.kind != "drain":
                 self._shows(row, step)
         under_way = sum(step.state == ASKED for step in after.values())
         if under_way > row.rules.width:
             raise broken("operation-keeps-pace", f"{under_way} steps of {row.kind} are under way")
         left = [step.name for step in after.values() if step.state in OPEN]
+        if row.kind == "drain":
+            self._drained(row, end)
+            left = []  # what a drain that failed or was given up has not moved stays as it is
         if end is not None and (left or (end.state == "failed" and not (end.code and end.detail))):
             raise broken("operation-ends", f"{row.kind} ended as {end} with {left} open")
+
+    def _drained(self, row: Row, end: End | None) -> None:
+        """A drain that succeeded has left nothing running; one that was cancelled is none any more."""
+        host = self.world.hosts[row.origin]
+        if end is not None and end.state == "succeeded":
+            running = [worker.effect.name for worker in host.workers.running()] if host.up else []
+            lost = [step.name for step in row.steps.values() if step.code == LEFT_BEHIND]
+            if running or lost or (host.up and host.node.member.record.status != LEFT):
+                raise broken("operation-shows", f"the drain of {row.origin} succeeded; {running} run, {lost} are lost")
+        drains = host.up and not host.paused and host.node.context.draining
+        if end is not None and end.state == "cancelled" and drains and self.alone:
+            raise broken("cancel-stops", f"the drain of {row.origin} was cancelled, and it drains")
 
     def _begins(self, row: Row, step: Step) -> None:
         now, per_minute = self.world.now, row.rules.per_minute
@@ -100,7 +120,10 @@ def strike(world: World, control: Control, fault: str) -> None:
         control.replace()
         return
     steps = [step for row in control.open() for step in row.steps.values() if step.state == ASKED]
-    names = sorted({node for step in steps for node in (step.source, step.to, node_of(step.pid)) if node})
+    names = sorted(
+        {node_of(row.origin) for row in control.open() if row.origin}
+        | {node for step in steps for node in (step.source, step.to, node_of(step.pid)) if node}
+    )
     host = world.host(chance.choice(names)) if names else None
     if host is None or host.paused or len(world.live()) < 2:
         return

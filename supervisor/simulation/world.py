@@ -208,6 +208,16 @@ class World:
                 other.links.add(host.origin)
         host.links.clear()
 
+    def exit_when_drained(self, host: Host, then: Callable[[], None] = lambda: None) -> None:
+        """An agent exits once its core says that it is empty; one that was told to go on does not."""
+        if host.drained is not None and host.up:
+            for slot in host.drained.left_behind:  # restored elsewhere, without their state
+                self.ledger.forgive(self.ledger.changes.get(slot, set()))
+            self.crash(host)
+            then()
+        elif host.up:
+            self.at(0.05, lambda: self.exit_when_drained(host, then))
+
     def pause(self, host: Host, seconds: float) -> None:
         """Freeze a host; what arrives meanwhile waits for it."""
         host.paused = True

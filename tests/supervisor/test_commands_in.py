@@ -194,6 +194,12 @@ async def test_a_drain_by_command_may_stay(one: Running) -> None:
     assert one.shell.node.member.record.status == "draining"
 
 
-async def test_where_nothing_drains_nothing_is_cancelled(one: Running) -> None:
+async def test_where_nothing_drains_a_cancel_is_done(one: Running) -> None:
+    assert (await one.ask("cancel_drain"))["ok"]
+    assert one.shell.node.member.record.status == "up"
+
+
+async def test_an_agent_that_was_told_to_end_does_not_give_its_drain_up(one: Running) -> None:
+    one.shell.told_to_end = True
     refused = await one.ask("cancel_drain")
     assert (refused["ok"], refused["problem"]) == (False, "not_cancellable")

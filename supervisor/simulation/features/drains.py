@@ -49,19 +49,7 @@ class Drains(Feature):
         seconds = self.run.random.choice([10.0, 10.0, 10.0 if self.run.settings.gentle else 0.5])
         host.drained = None  # an earlier drain, after which it stayed, does not count
         self.run.world.step(host, DrainAsked(host.clock() + seconds))
-        self._leave_when_drained(host, again)
-
-    def _leave_when_drained(self, host: Host, again: bool) -> None:
-        """An agent exits once its core says that it is empty."""
-        run = self.run
-        if host.drained is not None and host.up:
-            for slot in host.drained.left_behind:  # restored elsewhere, without their state
-                run.ledger.forgive(run.ledger.changes.get(slot, set()))
-            run.crash(host)
-            if again and run.world.host(host.name) is None:
-                run.start(host.name)
-        elif host.up:
-            run.world.at(0.05, lambda: self._leave_when_drained(host, again))
+        self.run.world.exit_when_drained(host, lambda: self.run.start(host.name) if again else None)
 
     def empty(self) -> None:
         """Drain a node that stays."""

@@ -16,7 +16,8 @@ from supervisor.core.events import Effect
 from supervisor.core.operation import RESTART, Rules, Step
 from supervisor.core.rebalance import Limits, Placed
 from supervisor.core.strategies import UNIFORM, Candidate
-from supervisor.simulation.control import POINTS, Control, Engine
+from supervisor.simulation.control import POINTS, Control
+from supervisor.simulation.engine import Engine
 from supervisor.simulation.feature import SWORM, Action, Feature, Settings
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.promises import Promises, strike
@@ -76,7 +77,10 @@ class Operations(Feature):
         control.observe()
         if len(control.open()) >= MOST or not control.facts:
             return
-        kind = chance.choice(["handoff", "migrate", "rebalance", "restart"])
+        kind = chance.choice(["handoff", "migrate", "rebalance", "restart", "drain"])
+        if kind == "drain":
+            self._drain()
+            return
         rules, steps = getattr(self, f"_{kind}")()
         if steps:
             control.begin(kind, steps, rules)
@@ -115,6 +119,15 @@ class Operations(Feature):
         names = sorted(facts) if self.chance.random() < 0.5 else [self.chance.choice(sorted(facts))]
         rules = Rules(RESTART, self.chance.choice([1, 2]), self.chance.choice([0.0, 120.0]))
         return rules, [Step(n, SWORM, name, facts[name].node, facts[name].node) for n, name in enumerate(names)]
+
+    def _drain(self) -> None:
+        """A drain; the node is started again somewhen, by whoever starts nodes."""
+        nodes = self.control.nodes
+        able = sorted(name for name, seen in nodes.items() if seen.status in ("alive", "draining", "suspect"))
+        drained = {row.origin for row in self.control.open()}
+        able = [name for name in able if f"{name}.{nodes[name].incarnation}" not in drained]
+        if len(able) > 1:
+            self.control.begin_drain(self.chance.choice(able), self.chance.choice([2.0, 10.0]))
 
     def cancel(self) -> None:
         """Somebody wants no more of one."""

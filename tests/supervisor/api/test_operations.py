@@ -230,7 +230,7 @@ def test_an_operation_that_cannot_be_stored_has_failed_and_holds_up_no_other(
 def test_a_node_that_goes_without_a_word_did_not_hand_over(
     ask: Asking, lobby: Process, agent: Agent, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.draining.SAY_WITHIN", 0.0)
+    monkeypatch.setattr("supervisor.core.emptying.SAY_WITHIN", 0.0)
     agent.answers["drain"] = ACCEPTED
     operation = drain(ask).body["id"]
     driver.until(operation, lambda found: agent.seen)
