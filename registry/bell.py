@@ -7,17 +7,24 @@ only time.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import redis
 from django.conf import settings
+from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-#: The channel of the definitions. Others belong to what rings them.
-DEFINITIONS = "sworm:definitions"
+#: The channels, by what was written.
+DEFINITIONS, OPERATIONS = "sworm:definitions", "sworm:operations"
 
 #: Seconds until a broker that does not answer is left alone.
 TIMEOUT = 1.0
+
+
+def ring_once_written(channel: str) -> None:
+    """Ring when the present transaction, if there is one, is committed."""
+    transaction.on_commit(partial(ring, channel))
 
 
 def ring(channel: str) -> None:

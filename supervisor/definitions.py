@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from registry.audit import audit
 from registry.auth import Principal
-from registry.bell import DEFINITIONS, ring
+from registry.bell import DEFINITIONS, ring_once_written
 from registry.core.frozen import frozen
 from registry.models import Process, Proposal, Sworm, SwormRevision
 from registry.models.definition import WIRE_FIELDS
@@ -102,7 +102,7 @@ def _create(name: str, fields: Mapping[str, Any], who: Principal, reason: str) -
         fresh.save(force_insert=row is None, force_update=row is not None)
         _remember(fresh, who, reason)
         audit(who.actor, "sworm.create", name, reason, after=values_of(fresh), revision=fresh.revision)
-        transaction.on_commit(announce)
+        ring_once_written(DEFINITIONS)
     return fresh
 
 
@@ -120,7 +120,7 @@ def change(name: str, fields: Mapping[str, Any], expected: int | None, who: Prin
             row.save(force_update=True)
             _remember(row, who, reason)
             audit(who.actor, "sworm.change", name, reason, before=before, after=changed, revision=row.revision)
-            transaction.on_commit(announce)
+            ring_once_written(DEFINITIONS)
     return row
 
 
@@ -136,7 +136,7 @@ def delete(name: str, expected: int | None, who: Principal, reason: str) -> None
         row.save(force_update=True)
         _remember(row, who, reason)
         audit(who.actor, "sworm.delete", name, reason, before=values_of(row), revision=row.revision)
-        transaction.on_commit(announce)
+        ring_once_written(DEFINITIONS)
 
 
 def revert(name: str, revision: int, expected: int | None, who: Principal, reason: str) -> Sworm:
@@ -182,11 +182,6 @@ def drifts(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, A
 def values_of(row: Sworm) -> dict[str, Any]:
     """What people write of a definition."""
     return {field: getattr(row, field) for field in WRITABLE}
-
-
-def announce() -> None:
-    """Have the observer look at the definitions now."""
-    ring(DEFINITIONS)
 
 
 def _locked(name: str, expected: int | None) -> Sworm:

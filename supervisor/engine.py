@@ -22,6 +22,7 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 
+from registry.bell import OPERATIONS
 from registry.readmodel import EventRow
 from supervisor import draining, operations
 from supervisor.core.operation import End
@@ -212,7 +213,7 @@ class Engine:
             with suppress(redis.RedisError, OSError):
                 client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2.0, health_check_interval=10)
                 with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
-                    pubsub.subscribe(operations.CHANNEL)
+                    pubsub.subscribe(OPERATIONS)
                     while not self._stopping.is_set():
                         if pubsub.get_message(timeout=IDLE) is not None:
                             self.wake()

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, Func, JSONField, QuerySet, Value
 from django.utils import timezone
 
-from registry import bell
+from registry.bell import OPERATIONS, ring_once_written
 from registry.models import ObserverTerm
 from registry.problems import Problem
 from registry.retention import DAY, Sweep
@@ -25,9 +25,6 @@ from registry.stream import rfc3339
 from supervisor.core.operation import FAILED as STEP_FAILED
 from supervisor.core.operation import OPEN, End, Rules, Step
 from supervisor.models import CANCELLED, FAILED, OPEN_STATES, PENDING, RUNNING, SUCCEEDED, Operation, OperationStep
-
-#: Channel that tells the observer to look at the operations now rather than at its next turn.
-CHANNEL = "sworm:operations"
 
 #: Seconds within which an observer must take an operation up: nobody wants it carried out an hour later.
 TAKE_UP = 60.0
@@ -86,7 +83,7 @@ def begin(
             (OperationStep(operation=operation, number=number, **asdict(move)) for number, move in enumerate(stored)),
             batch_size=1_000,
         )
-        transaction.on_commit(ring)
+        ring_once_written(OPERATIONS)
     return operation
 
 
@@ -108,14 +105,9 @@ def cancel(operation: Operation, who: str) -> Operation:
         if not wished and not still_open(operation).exists():
             operation.refresh_from_db()
             raise Problem("ended", f"it is {operation.state}")
-    transaction.on_commit(ring)
+    ring_once_written(OPERATIONS)
     operation.refresh_from_db()
     return operation
-
-
-def ring() -> None:
-    """Have the observer look at the operations now."""
-    bell.ring(CHANNEL)
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from supervisor.command import Command, said
 from supervisor.core.events import Asked, Reply
 from supervisor.core.node import Node
+from supervisor.errors import NotRegistered
 from supervisor.items import registration_result
 from supervisor.local import error_of
 
@@ -37,7 +38,9 @@ def wish(
 
     def then(reply: Reply) -> None:
         error = error_of(reply)
-        if error is not None:
+        if isinstance(error, NotRegistered) and name and not reply.detail:
+            command.refuse(error.code, f"no process {name!r} is registered in {command.sworm}")
+        elif error is not None:
             command.refuse(*said(reply, error))
         else:
             command.done(registration_result(owner.node, command.sworm, name, reply))

@@ -55,12 +55,12 @@ class Environment:
     static_root: str  #: where `collectstatic` puts files; empty: `staticfiles` in the project
     database_pool: int  #: most connections a process holds; 0: no pool
     log_level: str
-    event_days: int  #: how long the observer keeps events
-    map_days: int  #: for how long the map can be told as it stood
-    operation_days: int  #: how long operations are kept after their end
-    idempotency_hours: int  #: how long the answers to repeated requests
+    event_days: float  #: how long the observer keeps events
+    map_days: float  #: for how long the map can be told as it stood
+    operation_days: float  #: how long operations are kept after their end
+    idempotency_hours: float  #: how long the answers to repeated requests
     snapshot_seconds: int  #: how often it records every node's replicas
-    snapshot_hours: int  #: and how long it keeps these records
+    snapshot_hours: float  #: and how long it keeps these records
 
 
 def _text(text: str) -> str:
@@ -87,6 +87,15 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
             raise ValueError(f"a whole number from {least} to {most}")
         return int(text)
+
+    return parse
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII) or not least <= float(text) <= most:
+            raise ValueError(f"a number from {least:g} to {most}")
+        return float(text)
 
     return parse
 
@@ -209,12 +218,12 @@ SETTINGS: dict[str, _Setting] = {
     "static_root": _Setting("SWORM_STATIC_ROOT", _text, ""),
     "database_pool": _Setting("SWORM_DATABASE_POOL", _whole(0, 1000), 20),
     "log_level": _Setting("SWORM_LOG_LEVEL", _choice(*LOG_LEVELS), "INFO"),
-    "event_days": _Setting("SWORM_EVENT_DAYS", _whole(1, 36_500), 30),
-    "map_days": _Setting("SWORM_MAP_DAYS", _whole(1, 36_500), 7),
-    "operation_days": _Setting("SWORM_OPERATION_DAYS", _whole(1, 36_500), 90),
-    "idempotency_hours": _Setting("SWORM_IDEMPOTENCY_HOURS", _whole(1, 87_600), 24),
+    "event_days": _Setting("SWORM_EVENT_DAYS", _number(0.001, 36_500), 30),
+    "map_days": _Setting("SWORM_MAP_DAYS", _number(0.001, 36_500), 7),
+    "operation_days": _Setting("SWORM_OPERATION_DAYS", _number(0.001, 36_500), 90),
+    "idempotency_hours": _Setting("SWORM_IDEMPOTENCY_HOURS", _number(0.01, 87_600), 24),
     "snapshot_seconds": _Setting("SWORM_SNAPSHOT_SECONDS", _whole(1, 86_400), 10),
-    "snapshot_hours": _Setting("SWORM_SNAPSHOT_HOURS", _whole(1, 87_600), 24),
+    "snapshot_hours": _Setting("SWORM_SNAPSHOT_HOURS", _number(0.01, 87_600), 24),
 }
 
 

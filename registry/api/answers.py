@@ -341,6 +341,7 @@ class Token(msgspec.Struct):
     revoked_at: datetime | None
     last_used: datetime | None
     token: str | msgspec.UnsetType = msgspec.UNSET
+    advice: list[Advice] | msgspec.UnsetType = msgspec.UNSET  #: in the answer to its creation: what to know about it
 
 
 ALL = (

@@ -7,6 +7,7 @@ for each method the scope that it needs; one that states none is open to any pri
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
@@ -61,6 +62,18 @@ def empty(status: int = 204) -> HttpResponse:
     return answer
 
 
+def _header_reason(request: Request) -> str:
+    """The header's word, which may be UTF-8 although HTTP would have it otherwise; 422 when it cannot be kept."""
+    text: str = request.headers.get("Sworm-Reason", "")
+    with suppress(UnicodeError):
+        text = text.encode("latin-1").decode()
+    if len(text) > MAX_REASON:
+        raise refused("Sworm-Reason", f"has {len(text)} characters; at most {MAX_REASON} are allowed")
+    if "\x00" in text:
+        raise refused("Sworm-Reason", "has a NUL character")
+    return text
+
+
 class Endpoint(APIView):
     """One path of the API."""
 
@@ -74,6 +87,7 @@ class Endpoint(APIView):
 
     _idempotency: IdempotencyKey | None = None
     _audited = False
+    _header_reason = ""
 
     @property
     def principal(self) -> Principal:
@@ -88,6 +102,8 @@ class Endpoint(APIView):
         for kind in ("sworm", "node"):
             if kind in self.kwargs and not SLUG.match(self.kwargs[kind]):
                 raise Problem(f"unknown_{kind}", f"no {kind} can be named {self.kwargs[kind]!r}")
+        if request.method not in SAFE:
+            self._header_reason = _header_reason(request)  # before anything is done, not when it is written down
         if request.method in self.allowed_methods:
             self._idempotency = idempotency.begin(request, self.principal.key)
 
@@ -143,10 +159,7 @@ class Endpoint(APIView):
         """Why this is done: the body's word, else the header's."""
         if body is not None and body.reason:
             return body.reason
-        text: str = self.request.headers.get("Sworm-Reason", "")
-        if len(text) > MAX_REASON:
-            raise refused("Sworm-Reason", f"has {len(text)} characters; at most {MAX_REASON} are allowed")
-        return text
+        return self._header_reason
 
     def audit(self, action: str, what: str, reason: str, /, **detail: Any) -> None:
         """Write the audit row of what was just done."""
@@ -157,7 +170,7 @@ class Endpoint(APIView):
         """What may have been done although it was answered by an error has its row too: its answer stands in it."""
         if self._audited or request.method in SAFE or response.status_code not in UNCERTAIN:
             return
-        what, reason = request.path.removeprefix("/api/v1/"), request.headers.get("Sworm-Reason", "")[:MAX_REASON]
+        what, reason = request.path.removeprefix("/api/v1/"), self._header_reason
         try:
             self.audit(
                 "request.uncertain", what, reason, sworm=self.kwargs.get("sworm", ""),

@@ -20,7 +20,7 @@ from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
 from registry.auth import issue_token, told
 from registry.core.ids import SLUG
-from registry.models import ApiToken
+from registry.models import ApiToken, Sworm
 from registry.problems import Problem, refused
 from registry.scopes import ALL, TOKEN_ADMIN
 
@@ -61,7 +61,8 @@ class Tokens(Endpoint):
         )
         self.audit("token.create", body.name, self.reason(body), after=told(row), id=row.pk)
         headers = {"Location": f"/api/v1/tokens/{row.pk}", "Cache_Control": "no-store"}
-        answer = json({**_item(row), "token": text}, 201, **headers)
+        advice = _advice(body.sworms)
+        answer = json({**_item(row), "token": text, **({"advice": advice} if advice else {})}, 201, **headers)
         # Shown once: who repeats the request learns that it was made, and the text stands in no row.
         answer.repeatable = json(_item(row)).content  # type: ignore[attr-defined]
         return answer
@@ -97,14 +98,15 @@ class OneToken(Endpoint):
         query(request, ())
         return json(_item(_found(id).get()))
 
-    @documented("Revoke a token", answers={204: None}, problems=["unknown_token"])
+    @documented("Revoke a token", body=Mutation, answers={204: None}, problems=["unknown_token"])
     def delete(self, request: Request, id: int) -> HttpResponse:  # noqa: A002 - as the path names it
         """It works no more; its row stays, for the audit."""
         self.require_unbound()
         rows = _found(id)
+        body = read(request, Mutation, optional=True)
         if rows.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()):
             row = rows.get()
-            self.audit("token.revoke", row.name, self.reason(), before=told(row), id=id)
+            self.audit("token.revoke", row.name, self.reason(body), before=told(row), id=id)
         return empty()
 
 
@@ -113,6 +115,13 @@ def _found(number: int) -> QuerySet[ApiToken]:
     if number >= 2**63 or not rows.exists():
         raise Problem("unknown_token", f"no token has the id {number}")
     return rows
+
+
+def _advice(sworms: list[str]) -> list[dict[str, str]]:
+    """What to know of sworms that a token names and nobody has defined."""
+    known = {*Sworm.objects.filter(name__in=sworms, deleted=False).values_list("name", flat=True)}
+    sentence = "no definition is named {!r} yet; the token reaches it once there is one"
+    return [{"field": "sworms", "level": "note", "text": sentence.format(name)} for name in sorted({*sworms} - known)]
 
 
 def _item(row: ApiToken) -> dict[str, Any]:

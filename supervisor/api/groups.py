@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from registry import items
-from registry.api.bodies import read
+from registry.api.bodies import Mutation, read
 from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
@@ -73,23 +73,24 @@ class Member(Endpoint):
 
     scopes = {"PUT": PROCESS_WRITE, "DELETE": PROCESS_WRITE}
 
-    @documented("Join a group", answers={204: None}, problems=["unknown_process", *REACHING])
+    @documented("Join a group", body=Mutation, answers={204: None}, problems=["unknown_process", *REACHING])
     def put(self, request: Request, sworm: str, group: str, name: str) -> HttpResponse:
         """Put a process into the group; nothing changes when it is in already."""
-        return self._set("join", sworm, group, name)
+        return self._set(request, "join", sworm, group, name)
 
-    @documented("Leave a group", answers={204: None}, problems=["unknown_process", *REACHING])
+    @documented("Leave a group", body=Mutation, answers={204: None}, problems=["unknown_process", *REACHING])
     def delete(self, request: Request, sworm: str, group: str, name: str) -> HttpResponse:
         """Take a process out of the group; nothing changes when it is not in it."""
-        return self._set("leave", sworm, group, name)
+        return self._set(request, "leave", sworm, group, name)
 
-    def _set(self, kind: str, sworm: str, group: str, name: str) -> HttpResponse:
+    def _set(self, request: Request, kind: str, sworm: str, group: str, name: str) -> HttpResponse:
         row = definitions.get(sworm)
         possible_group(group)
         possible(name)
+        reason = self.reason(read(request, Mutation, optional=True))
         done = group_verbs.set_member(row, kind, group, name)
         with done_already(f"{name} was told to {kind} {group}"):
-            self.audit(f"group.{kind}", f"{sworm}/{name}", self.reason(), after={"group": group, "in": kind == "join"})
+            self.audit(f"group.{kind}", f"{sworm}/{name}", reason, after={"group": group, "in": kind == "join"})
             done.wait()
         return empty()
 

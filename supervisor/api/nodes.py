@@ -64,11 +64,12 @@ class OneNode(Endpoint):
         query(request, ())
         return json(found(node))
 
-    @documented("Forget a node", answers={204: None}, problems=["unknown_node", "not_ended", *OBEYING])
+    @documented("Forget a node", body=Mutation, answers={204: None}, problems=["unknown_node", "not_ended", *OBEYING])
     def delete(self, request: Request, node: str) -> HttpResponse:
         """Forget a node that left or died; it shows up again only as a new incarnation."""
         self.require_unbound()
         item = found(node)
+        body = read(request, Mutation, optional=True)
         ended = Node.objects.filter(name=node, status__in=NODE_ENDED, forgotten=False)
         if not ended.exists():
             raise Problem("not_ended", f"{node} is {item['status']}; only a node that left or died can be forgotten")
@@ -76,7 +77,7 @@ class OneNode(Endpoint):
             self._tell_agents(node)
         ended.update(forgotten=True)
         before = {"status": item["status"], "forgotten": False}
-        self.audit("node.forget", node, self.reason(), before=before, after={"forgotten": True})
+        self.audit("node.forget", node, self.reason(body), before=before, after={"forgotten": True})
         return empty()
 
     def _tell_agents(self, node: str) -> None:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from registry import items
 from registry.api import idempotency
-from registry.api.bodies import convert, read
+from registry.api.bodies import Mutation, convert, read
 from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, choice, page, query
 from registry.api.schema import documented
@@ -160,6 +160,7 @@ class OneProcess(Registering):
 
     @documented(
         "Stop a process",
+        body=Mutation,
         answers={204: None},
         problems=["unknown_sworm", "unknown_process", "no_node", "broker_unavailable", "no_answer"],
     )
@@ -167,10 +168,11 @@ class OneProcess(Registering):
         """Stop what runs under the name, and end the name."""
         row = definitions.get(sworm)
         possible(name)
+        reason = self.reason(read(request, Mutation, optional=True))
         before = standing(sworm, name)
         stopped = verbs.unregister(row, name)
         with done_already(f"{name} was stopped"):
-            self.audit("process.unregister", f"{sworm}/{name}", self.reason(), before=before)
+            self.audit("process.unregister", f"{sworm}/{name}", reason, before=before)
             stopped.wait()
         return empty()
 

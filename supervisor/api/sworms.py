@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from registry.api.bodies import read
+from registry.api.bodies import Mutation, read
 from registry.api.endpoint import Endpoint, empty, json
 from registry.api.paging import PAGING, page, query
 from registry.api.schema import documented
@@ -149,6 +149,7 @@ class OneSworm(Endpoint):
 
     @documented(
         "Delete a definition",
+        body=Mutation,
         answers={204: None},
         problems=["unknown_sworm", "precondition_required", "precondition_failed", "has_processes"],
         if_match=True,
@@ -156,7 +157,8 @@ class OneSworm(Endpoint):
     def delete(self, request: Request, sworm: str) -> HttpResponse:
         """Delete it; refused while it has processes."""
         row = definitions.get(sworm)
-        definitions.delete(sworm, expected(request, row), self.principal, self.reason())
+        revision, body = expected(request, row), read(request, Mutation, optional=True)
+        definitions.delete(sworm, revision, self.principal, self.reason(body))
         return empty()
 
     def _change(self, request: Request, sworm: str, kind: type[Settings] | type[SettingsPatch]) -> HttpResponse:

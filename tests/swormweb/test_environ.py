@@ -29,6 +29,7 @@ GOOD = [
     ("SWORM_EVENT_DAYS", "7", "event_days", 7),
     ("SWORM_SNAPSHOT_SECONDS", "60", "snapshot_seconds", 60),
     ("SWORM_SNAPSHOT_HOURS", "2", "snapshot_hours", 2),
+    ("SWORM_MAP_DAYS", "0.5", "map_days", 0.5),
     ("SWORM_STATIC_ROOT", "/srv/static", "static_root", "/srv/static"),
 ]
 
@@ -54,6 +55,7 @@ BAD = [
     ("SWORM_EVENT_DAYS", "0"),
     ("SWORM_SNAPSHOT_SECONDS", "0.5"),
     ("SWORM_SNAPSHOT_HOURS", "forever"),
+    ("SWORM_OPERATION_DAYS", "1e3"),
     ("DATABASE_URL", "mysql://u@h/db"),
     ("DATABASE_URL", "postgresql://u@h"),
     ("DATABASE_URL", "postgresql:///db"),

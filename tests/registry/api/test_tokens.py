@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from registry.api import answers
-from registry.models import ApiToken, AuditEntry
+from registry.models import ApiToken, AuditEntry, Sworm
 from tests.asking import Asking, asking
 
 
 def test_a_token_is_shown_once(ask: Asking) -> None:
+    Sworm.objects.create(name="rooms")
     made = ask.post("/tokens", {"name": "ci", "scopes": ["read"], "sworms": ["rooms"], "reason": "build"})
     assert made.status == 201
     assert made.response.headers["Cache-Control"] == "no-store"
@@ -37,6 +38,15 @@ def test_a_token_is_shown_once(ask: Asking) -> None:
 def test_a_token_that_cannot_be(ask: Asking, field: str, value: Any) -> None:
     answer = ask.post("/tokens", {"name": "ci", "scopes": ["read"], field: value})
     assert (answer.status, answer.fields[0]) == (422, field)
+
+
+def test_a_token_for_a_sworm_that_nobody_defined_says_so(ask: Asking) -> None:
+    made = ask.post("/tokens", {"name": "ci", "scopes": ["read"], "sworms": ["rooms"]})
+    assert made.status == 201
+    (advice,) = made.body["advice"]
+    assert (advice["field"], advice["level"]) == ("sworms", "note")
+    assert "no definition is named 'rooms' yet" in advice["text"]
+    msgspec.convert(made.body, answers.Token)
 
 
 def test_revoking(ask: Asking) -> None:

@@ -251,6 +251,25 @@ def test_delete_ends_the_name(ask: Asking, rooms: str, agent: Agent) -> None:
     assert (entry.actor, entry.target, entry.reason) == ("token:test", "rooms/lobby", "tidying")
 
 
+def test_a_deletion_takes_its_reason_from_its_body_too_and_ignores_nothing(
+    ask: Asking, rooms: str, agent: Agent
+) -> None:
+    ask.post(PATH, {"name": "lobby", **ROOM})
+    refused = ask("DELETE", f"{PATH}/lobby", {"because": "tidying"})
+    assert (refused.status, refused.fields) == (422, ["because"])
+    assert ask.get(f"{PATH}/lobby").status == 200
+    assert ask("DELETE", f"{PATH}/lobby", {"reason": "tidying"}).status == 204
+    assert AuditEntry.objects.get(action="process.unregister").reason == "tidying"
+
+
+def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_done(ask: Asking, rooms: str, agent: Agent) -> None:
+    refused = ask.post(PATH, {"name": "lobby", **ROOM}, Sworm_Reason="x" * 1001)
+    assert (refused.status, refused.fields) == (422, ["Sworm-Reason"])
+    assert agent.seen == []
+    assert ask.post(PATH, {"name": "lobby", **ROOM}, Sworm_Reason="für Ä".encode().decode("latin-1")).status == 201
+    assert AuditEntry.objects.get(action="process.register").reason == "für Ä"
+
+
 def test_an_unknown_sworm(ask: Asking, agent: Agent) -> None:
     for method, path, body in [
         ("GET", "", None), ("POST", "", {"name": "a", **ROOM}), ("POST", ":batch", {"items": []}),
