@@ -29,6 +29,7 @@ STEPS: Mapping[tuple[str, str], str] = {
     (WAITING, "cancelled"): SKIPPED,
     (ASKED, "there"): DONE,
     (ASKED, "vanished"): GONE,
+    (ASKED, "elsewhere"): GONE,
     (ASKED, "refused"): FAILED,
     (ASKED, "again"): WAITING,
     (ASKED, "late"): FAILED,
@@ -224,8 +225,9 @@ class Work:
         under = self._under[step.number]
         if fact is not None and _reached(step, fact, self.rules.goal):
             self._move(step, "there", now, "", f"runs on {fact.node} as {fact.pid}")
-        elif fact is not None and self.rules.planned and fact.node != step.source:
-            self._move(step, "elsewhere", now, "", f"it went to {fact.node} before its turn, and stays there")
+        elif fact is not None and self.rules.planned and self._went_elsewhere(step, fact):
+            when = "before its turn" if step.state == WAITING else "when its move was over"
+            self._move(step, "elsewhere", now, "", f"it went to {fact.node} {when}, and stays there")
         elif fact is None:
             under.absent_since = under.absent_since or now
             if now - under.absent_since >= VANISHED_AFTER:
@@ -234,6 +236,11 @@ class Work:
             under.absent_since = 0.0
             if under.answered_at and now - under.answered_at >= SHOWN_WITHIN:
                 self._move(step, "late", now, "no_answer", f"the agent said yes, but it still runs as {fact.pid}")
+
+    def _went_elsewhere(self, step: Step, fact: Fact) -> bool:
+        """Whether something else moved a process before its turn, or after the agent said that its move was done."""
+        over = step.state == WAITING or (self._under[step.number].answered_at and fact.state not in UNSETTLED)
+        return bool(over) and fact.node != step.source
 
     def _advance(self, step: Step, fact: Fact, takers: frozenset[str], now: float) -> None:
         under = self._under[step.number]

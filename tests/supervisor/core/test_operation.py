@@ -203,6 +203,19 @@ def test_a_restart_is_a_newer_incarnation_that_runs() -> None:
     assert state(work) == DONE
 
 
+def test_a_planned_move_after_which_the_process_went_on_is_over() -> None:
+    work = Work(steps(1), Rules(planned=True))
+    look(work, T)
+    look(work, T + 1, r0=here("n3", 3))
+    assert state(work) == ASKED  # the command may be under way
+    work.step(Answered(0, 1), T + 2)
+    look(work, T + 3, r0=here("n3", 3))
+    assert (state(work), work.ended) == (
+        GONE,
+        End("succeeded", "", "it went to n3 when its move was over, and stays there"),
+    )
+
+
 def test_a_restart_that_took_place_without_a_yes_is_not_asked_for_again() -> None:
     work = Work(steps(1, to=""), Rules(goal=RESTART))
     look(work, T)
