@@ -3,6 +3,7 @@
    Law: one form for one kind of thing on every page. */
 
 import { processPage } from "./address.js";
+import { request } from "./api.js";
 import { copyButton, glyph, h, when } from "./dom.js";
 import { count, moment, shapeOf, stateWord } from "./words.js";
 
@@ -41,6 +42,20 @@ export function groupLink(sworm, group) {
 /** A state as shape, colour and word. */
 export function stateCell(state) {
   return h("span.state", {}, glyph(shapeOf(state)), stateWord(state));
+}
+
+/**
+ * What ends an emptiness for which a sworm must be there: `text` and the command that `make(sworm)` gives, with one that is defined; else what
+ * defines some.
+ */
+export function beginning(text, make) {
+  const box = h("div.begin", {}, h("p", {}, text));
+  const show = (said, shown) => box.replaceChildren(h("p", {}, said), command(shown));
+  request("GET", "/sworms?limit=1").then(
+    ({ items: [one] }) => (one ? show(text, make(one.name)) : show("No sworm is defined yet. This starts those of the demo, with their processes:", "./sworm up")),
+    () => show(text, make("SWORM")),
+  );
+  return box;
 }
 
 /** A command that can be copied, in its box. */

@@ -3,12 +3,13 @@
    Law: the newest stand on top. Following is a switch in the address; while it is on, the first page is read again when the stream
    tells of something, and new rows are marked for a moment, so that nothing moves unnoticed. */
 
-import { command, mono, nodeLink, processLink, time } from "./cells.js";
+import { beginning, mono, nodeLink, processLink, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { h, say } from "./dom.js";
 import { KINDS, told } from "./history.js";
 import { Follower } from "./follower.js";
 import { Table } from "./table.js";
+import { sworm as words } from "./twins.js";
 import { clock, counted, exact, moment } from "./words.js";
 
 const root = document.getElementById("list");
@@ -20,7 +21,7 @@ function detail(item) {
 }
 
 function empty() {
-  return [h("h2", {}, "Nothing has happened yet"), h("p", {}, "Whatever starts, ends, moves or fails is told here. This lets something happen:"), command("./sworm register counters first examples.counters:Counter")];
+  return [h("h2", {}, "Nothing has happened yet"), beginning("Whatever starts, ends, moves or fails is told here. This lets something happen:", (sworm) => words("register", sworm, "first", "examples.counters:Counter"))];
 }
 
 const live = h("button", { type: "button", "aria-pressed": "false", onclick: () => turn(!following()) }, "Follow");

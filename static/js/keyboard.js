@@ -10,7 +10,7 @@ const MOVES = {
 };
 
 /** The next occupied slot from `start` in steps of `by`; empty slots are passed over. -1: none. */
-export function nextSlot(keys, start, by) {
+function nextSlot(keys, start, by) {
   for (let i = start + by; i >= 0 && i < keys.length; i += by) if (keys[i] !== null) return i;
   return -1;
 }

@@ -6,12 +6,12 @@
 import { h } from "./dom.js";
 
 /** Letter after `g` -> the path in the rail. */
-export const PLACES = Object.freeze({
+const PLACES = Object.freeze({
   m: "/", s: "/sworms", n: "/nodes", p: "/processes", g: "/groups", o: "/operations", e: "/events", r: "/replicas", a: "/audit",
 });
 
 /** ms in which the letter must follow the `g`. */
-export const WAIT = 1500;
+const WAIT = 1500;
 
 /** What other keys do, where they work. */
 const ELSEWHERE = [
@@ -36,7 +36,7 @@ export function meaning(key, pending, now) {
 }
 
 /** Whether a press is somebody's writing. */
-export function isWriting(target) {
+function isWriting(target) {
   return target instanceof Element && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
 }
 

@@ -3,7 +3,7 @@
    Law: the fragment is the only place where they are kept. */
 
 /** Marks that an address can hold: beyond, a whole sworm is meant, and has a button of its own. */
-export const MOST = 500;
+const MOST = 500;
 
 export class Marks {
   constructor() {

@@ -4,12 +4,13 @@
    plan_form.js's business. */
 
 import { request } from "./api.js";
-import { command, mono, processLink, time } from "./cells.js";
+import { beginning, mono, processLink, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { h } from "./dom.js";
 import { ENDED, tookWords } from "./operation_words.js";
 import { PlanForm } from "./plan_form.js";
 import { Table } from "./table.js";
+import { sworm as words } from "./twins.js";
 import { count } from "./words.js";
 
 const STATES = ["pending", "running", "succeeded", "failed", "cancelled"];
@@ -18,8 +19,7 @@ const KINDS = ["handoff", "migrate", "rebalance", "restart", "drain"];
 function empty() {
   return [
     h("h2", {}, "Nothing slow was asked for yet"),
-    h("p", {}, "Handing off, migrating, rebalancing, restarting a sworm and draining a node are operations. This is one:"),
-    command("./sworm migrate counters --from n1"),
+    beginning("Handing off, migrating, rebalancing, restarting a sworm and draining a node are operations. This is one:", (sworm) => words("rebalance", sworm)),
   ];
 }
 

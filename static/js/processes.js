@@ -5,13 +5,14 @@
 
 import { Action } from "./action.js";
 import { request } from "./api.js";
-import { command, copyable, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
+import { beginning, copyable, mono, nodeLink, number, processLink, stateCell, time } from "./cells.js";
 import { follow } from "./cluster.js";
 import { confirmed } from "./confirm.js";
 import { h, say } from "./dom.js";
 import { Marks } from "./marks.js";
 import { offerNodes, takers } from "./offer.js";
 import { Table } from "./table.js";
+import { sworm as words } from "./twins.js";
 import { counted, STATES, stateWord } from "./words.js";
 
 const root = document.getElementById("list");
@@ -24,8 +25,7 @@ const marks = new Marks();
 function empty() {
   return [
     h("h2", {}, "No process is registered"),
-    h("p", {}, "This registers a counter on the pool of the demo:"),
-    command("./sworm register counters first examples.counters:Counter"),
+    beginning("This registers a counter:", (sworm) => words("register", sworm, "first", "examples.counters:Counter")),
   ];
 }
 

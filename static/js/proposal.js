@@ -25,12 +25,12 @@ export function requests(processes, to) {
 }
 
 /** "Hand off lobby", "Hand off 12 processes". */
-export function verbOf(processes) {
+function verbOf(processes) {
   return `Hand off ${processes.length === 1 ? processes[0].name : counted(processes.length, "process", "processes")}`;
 }
 
 /** The nodes that may be chosen: those that take something, and are not where everything runs already. */
-export function targets(processes, nodes) {
+function targets(processes, nodes) {
   const from = new Set(processes.map((process) => process.node));
   return takers(nodes, from.size === 1 ? [...from][0] : null);
 }

@@ -7,7 +7,7 @@
 import { counted, listed } from "./words.js";
 
 /** ms by which a snapshot may be older than the newest and still be of now: three rounds of the observer. */
-export const OLD = 30000;
+const OLD = 30000;
 
 const at = (row) => Date.parse(row.observed_at);
 const has = (row, origin) => row.versions[origin] ?? 0;

@@ -11,7 +11,7 @@ import { CompareView } from "./compare_view.js";
 import { h, say, tellTimes } from "./dom.js";
 import { current, originsOf, verdict } from "./replica_words.js";
 import { sentence } from "./table.js";
-import { count, moment } from "./words.js";
+import { count } from "./words.js";
 
 /** ms between two readings. */
 const AGAIN = 3000;

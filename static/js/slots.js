@@ -102,12 +102,12 @@ export const SIZES = Object.freeze([
 ]);
 
 /** Columns that fit into a width. */
-export function columnsIn(width, [cell, gap]) {
+function columnsIn(width, [cell, gap]) {
   return Math.max(1, Math.floor((width + gap) / (cell + gap)));
 }
 
 /** Height of `n` slots in so many columns. */
-export function heightOf(n, columns, [cell, gap]) {
+function heightOf(n, columns, [cell, gap]) {
   const rows = Math.ceil(n / columns);
   return rows === 0 ? 0 : rows * (cell + gap) - gap;
 }

@@ -27,7 +27,7 @@ function hatch(n) {
 const OFFSETS = [1 / 6, 1 / 2, 5 / 6];
 
 /** How much of a pixel (0…1) lies inside. */
-export function coverage(shape, px, py, n) {
+function coverage(shape, px, py, n) {
   const inside = INSIDE[shape];
   let hits = 0;
   for (const dy of OFFSETS) for (const dx of OFFSETS) if (inside(px + dx, py + dy, n)) hits += 1;

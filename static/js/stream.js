@@ -5,13 +5,13 @@
    and its cure nothing is applied. All transitions stand in TABLE. */
 
 export const CONNECTING = "connecting";
-export const LIVE = "live";
+const LIVE = "live";
 export const GAP = "gap";
 export const STALE = "stale";
 export const CLOSED = "closed";
 
 /** All times in milliseconds, each with its reason. */
-export const LIMITS = Object.freeze({
+const LIMITS = Object.freeze({
   heartbeat: 5000, // the server's promise: one at least this often
   quiet: 12000, // two heartbeats missed, and two seconds of grace: stale
   dead: 25000, // nothing for five heartbeats: the socket is half open, connect anew
@@ -24,7 +24,7 @@ export const LIMITS = Object.freeze({
 });
 
 /** Resyncs asked in one gap before the connection is given up and a fresh snapshot fetched. */
-export const MAX_RESYNCS = 3;
+const MAX_RESYNCS = 3;
 
 /** Close codes that no retry can cure: the session ended, or this user may not look. */
 const DENIED = new Set([4401, 4403]);

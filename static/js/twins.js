@@ -5,7 +5,7 @@
 import { copyButton, h } from "./dom.js";
 
 /** A text as one word of a shell. */
-export function quoted(text) {
+function quoted(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

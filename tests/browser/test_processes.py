@@ -148,7 +148,12 @@ def test_a_list_that_cannot_be_read_says_so_and_keeps_what_it_showed(
 
 def test_an_empty_cluster_shows_the_command_that_ends_it(visit: Visit, stage: Stage) -> None:
     page = visit("/processes")
-    expect(page.locator(".empty")).to_contain_text("./sworm register counters first examples.counters:Counter")
+    empty = page.locator(".empty")
+    expect(empty).to_contain_text("No sworm is defined yet")
+    expect(empty.locator("code")).to_have_text("./sworm up")
+    stage.define("counters")
+    page.reload()
+    expect(empty.locator("code")).to_have_text("./sworm register counters first examples.counters:Counter")
     stage.put("first", "n1")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator(".empty")).to_be_hidden()
