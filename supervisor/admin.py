@@ -72,8 +72,9 @@ class SwormForm(forms.ModelForm):  # type: ignore[type-arg]
         self._adds = not self.instance.pk
         self.advice: list[Advice] = []
         for field, (when, _) in EFFECTS.items():
-            told = self.fields[field].help_text
-            self.fields[field].help_text = f"{told} A change counts {when}.".strip()
+            if field in self.fields:  # who may only look has none of some
+                told = self.fields[field].help_text
+                self.fields[field].help_text = f"{told} A change counts {when}.".strip()
         if not self._adds:
             self.fields["expected"].initial = self.instance.revision
         else:

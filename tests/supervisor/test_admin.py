@@ -137,6 +137,22 @@ def test_a_row_is_shown_but_not_changed(admin: Client) -> None:
     assert admin.get("/admin/supervisor/operation/").status_code == 200
 
 
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_who_may_only_look_sees_a_definition_and_its_history(role: str, admin: Client) -> None:
+    admin.post("/admin/registry/sworm/add/", FORM)
+    somebody = User.objects.create_user("somebody")
+    somebody.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(somebody)
+    shown = client.get("/admin/registry/sworm/rooms/change/")
+    assert shown.status_code == 200
+    assert "transient" in page(shown)
+    assert "_save" not in page(shown)
+    assert client.post("/admin/registry/sworm/rooms/change/", {**FORM, "max_restarts": 9}).status_code == 403
+    assert client.get("/admin/registry/sworm/rooms/history/").status_code == 200
+    assert Sworm.objects.get().max_restarts == 3
+
+
 def test_rights_are_scopes() -> None:
     user = User.objects.create_user("ann", is_staff=True)
     user.groups.add(Group.objects.get(name="operator"))
