@@ -14,7 +14,7 @@ from django.db.models import Count
 
 from registry.models import Node, Process, Sworm
 from supervisor.core.constraints import BadConstraint, eligible, parse
-from supervisor.core.spec import PERMANENT, PROCESS, TEMPORARY, allows
+from supervisor.core.spec import ACTIVE, PERMANENT, PROCESS, TEMPORARY, allows
 from supervisor.core.strategies import UNIFORM
 from supervisor.fitness import hosts
 
@@ -40,6 +40,9 @@ EFFECTS: dict[str, tuple[str, bool]] = {
     "checkpoint_interval_ms": ("at the next checkpoint", False),
     "checkpoint_copies": ("at the next checkpoint", False),
 }
+
+#: Fields whose change makes running processes follow under active redistribution.
+_FOLLOWED = ("distribution_strategy", "constraints", "redistribution")
 
 #: Milliseconds: below, repair costs more than it brings; above, a lost frame is missed for long.
 SHORT_SYNC, LONG_SYNC = 50, 5_000
@@ -78,14 +81,14 @@ def _alone(row: Sworm, fields: list[str]) -> Iterator[Advice]:
     if not row.handoff and "handoff_timeout_ms" in fields and row.handoff_timeout_ms != 5_000:
         yield Advice("handoff_timeout_ms", NOTE, "without handoff it bounds checkpoints only")
     if row.handoff and row.handoff_timeout_ms < SHORT_HANDOFF:
-        text = f"workers slower than {row.handoff_timeout_ms} ms move without their state"
+        text = f"workers slower than {row.handoff_timeout_ms} ms do not move, or without their state when a node leaves"
         yield Advice("handoff_timeout_ms", DANGER, text)
     if "sync_interval_ms" in fields and row.sync_interval_ms < SHORT_SYNC:
         yield Advice("sync_interval_ms", NOTE, "every node repairs this often, for all of its sworms")
     if "sync_interval_ms" in fields and row.sync_interval_ms > LONG_SYNC:
         text = f"what a lost frame carried may be missed for {row.sync_interval_ms / 1000:g} s"
         yield Advice("sync_interval_ms", DANGER, text)
-    if row.distribution_strategy == UNIFORM and row.redistribution == "active" and "redistribution" in fields:
+    if row.distribution_strategy == UNIFORM and row.redistribution == ACTIVE and "redistribution" in fields:
         yield Advice("redistribution", NOTE, "processes move whenever a node comes or goes")
 
 
@@ -113,8 +116,13 @@ def _running(before: Sworm, after: Sworm, fields: list[str]) -> Iterator[Advice]
         return
     later = [field for field in fields if EFFECTS[field][1]]
     yield Advice("", NOTE, f"{count} processes run")
-    for field in later:
+    follow = {*_FOLLOWED} if after.redistribution == ACTIVE else set()
+    for field in (field for field in later if field not in follow):
         yield Advice(field, NOTE, f"{count} processes go on as they are: it counts {EFFECTS[field][0]}")
+    if follow & {*fields}:
+        yield Advice("redistribution", NOTE, f"{count} processes move within seconds, as far as they belong elsewhere")
+    if after.restart == TEMPORARY and "restart" in fields:
+        yield Advice("restart", DANGER, f"{count} processes are gone when they crash or their node does, from now on")
     if before.handoff and not after.handoff:
         yield Advice("handoff", DANGER, f"{count} processes lose their state when they move from now on")
     if before.checkpoint_copies and not after.checkpoint_copies:

@@ -71,6 +71,22 @@ def test_what_runs_is_counted() -> None:
     assert any("2 processes go on as they are" in advice.text for advice in isolated)
 
 
+def test_who_follows_and_who_is_gone_is_said() -> None:
+    add_process("rooms", "lobby")
+    assert Change({}, {"restart": "temporary"}).dangers() == ["restart"]
+    stays = advise(Sworm(name="rooms"), Sworm(name="rooms", distribution_strategy="least_loaded"))
+    assert [(advice.field, "go on as they are" in advice.text) for advice in stays] == [
+        ("", False), ("distribution_strategy", True),
+    ]  # fmt: skip
+    follows = advise(
+        Sworm(name="rooms", redistribution="active"),
+        Sworm(name="rooms", redistribution="active", distribution_strategy="least_loaded"),
+    )
+    assert [(advice.field, "move within seconds" in advice.text) for advice in follows] == [
+        ("", False), ("redistribution", True),
+    ]  # fmt: skip
+
+
 def change(ask: Asking, revision: int, **fields: Any) -> Any:
     answer = ask.patch("/sworms/rooms", fields, If_Match=f'"{revision}"')
     assert answer.status == 200, answer.body
