@@ -25,7 +25,6 @@ class Rememberer(Protocol):
     """What forgetting reads of its member, and what it tells it."""
 
     origin: Origin
-    view: View
     dead: set[Origin]
     replicas: dict[str, Replica]
     repair: Replicator
@@ -34,6 +33,11 @@ class Rememberer(Protocol):
     @property
     def directory(self) -> Directory:
         """The copies of the directory."""
+        ...
+
+    @property
+    def view(self) -> View:
+        """The members that agree on who is there."""
         ...
 
     @property

@@ -26,9 +26,7 @@ from registry.core.directory import (
     RELAYED,
     SUSPECT,
     UP,
-    VIEW,
     NodeRecord,
-    ViewRecord,
 )
 from registry.core.entering import Entrance
 from registry.core.events import (
@@ -50,7 +48,6 @@ from registry.core.forgetting import Forgetting
 from registry.core.hearing import Hearing
 from registry.core.ids import Origin, incarnation_of, node_of, origin_of
 from registry.core.membership import (
-    EMPTY_VIEW,
     Directory,
     MemberInfo,
     Timing,
@@ -80,6 +77,7 @@ from registry.core.names import Key
 from registry.core.quorum import Quorum, Roster
 from registry.core.repair import DEFAULT_PIECE, Replicator
 from registry.core.replica import Replica
+from registry.core.viewing import Viewing
 
 FOREVER = float("inf")
 
@@ -121,8 +119,7 @@ class Member:
         self.repair.refused = self.is_over
         self.replicas: dict[str, Replica] = self.repair.replicas
         self.directory: Directory = self.replicas[DIRECTORY].copies
-        self.view: View = EMPTY_VIEW
-        self.ready = False  #: everybody in the view reported it, and the copies here hold what they reported
+        self.viewing = Viewing(self)
         self.dead: set[Origin] = set()  #: dead, left or superseded: their entries are work
         self.left: dict[str, int] = {}  #: node -> its incarnation that left, once nothing of it is known here
         self.piece_sizes: dict[str, int] = {}
@@ -132,7 +129,7 @@ class Member:
         self.hearing = Hearing(self)
         self.forgetting = Forgetting(self, config.time_to_refute)
         self.quorum = Quorum(self, config.quorum_hosts)
-        self.repair.echoes = self._echoes
+        self.repair.echoes = self.viewing.echoes
         self._joined = False
         self.entrance = Entrance()
         self._next_beat = now
@@ -198,7 +195,7 @@ class Member:
         self._nodes_changed = self._nodes_changed or self._beaten  # when each was heard last
         self._beaten = False
         if not self.ready:
-            self._check_ready()
+            self.viewing.check()
         self.quorum.settle(now)
         if not self.absence.is_over:
             self._end_absence(now)
@@ -244,6 +241,16 @@ class Member:
                 )
             )
         return found
+
+    @property
+    def view(self) -> View:
+        """The members that agree on who is there, as far as this one knows."""
+        return self.viewing.view
+
+    @property
+    def ready(self) -> bool:
+        """Whether they do, and everything that they held when they agreed is here: so names may be decided about."""
+        return self.viewing.ready
 
     @property
     def directory_moves(self) -> int:
@@ -442,7 +449,7 @@ class Member:
         self.out.extend(Send(peer, Round(number)) for peer in self.repair.peers if peer in others)
 
     def _end_absence(self, now: float) -> None:
-        if self.absence.look(now, self.has_departed, self._holds):
+        if self.absence.look(now, self.has_departed, self.viewing.holds):
             self.out.append(HoldCalls(False))
 
     # -------------------------------------------------------------------------------------------------------- judging
@@ -507,43 +514,22 @@ class Member:
         if self.record.status != JOINING or not self._joined:
             return
         silent = now - self.timing.timeout
-        if self.entrance.is_open((o for o, peer in self.repair.peers.items() if peer.heard > silent), self._holds):
+        heard = [origin for origin, peer in self.repair.peers.items() if peer.heard > silent]
+        if self.entrance.is_open(heard, self.viewing.holds):
             self.set_status(UP)
             self._stale = True
-
-    def _holds(self, vector: Mapping[str, Mapping[Origin, int]], reporter: Origin) -> bool:
-        return all(
-            version <= self.replica(sworm).version(origin) or origin == self.origin or self.spares(origin, reporter)
-            for sworm, versions in vector.items()
-            for origin, version in versions.items()
-        )
-
-    def spares(self, origin: Origin, reporter: Origin) -> bool:
-        """Whether a reported version need not be reached: that incarnation is over.
-
-        Either for good, or both here and for the reporter, which held that version, needed nothing of it any more when
-        it ended it, and may have dropped it since.
-        """
-        if self.is_over(origin):
-            return True
-        return has_ended(self.directory, self.origin, origin) and has_ended(self.directory, reporter, origin)
 
     # ---------------------------------------------------------------------------------------------------------- views
 
     def _adopt_view(self, view: View) -> None:
-        if view.id != self.view.id:
-            self.view = view
-            self.ready = False
+        if self.viewing.adopt(view):
             self.quorum.view_adopted()
-            if self.record.status in AGREEING:
-                rosters = _plain(self.quorum.rosters)
-                self.write(DIRECTORY, {VIEW: ViewRecord(view.id, self.repair.vector(), rosters)})
-        self._check_ready()
+            self.viewing.report(self.quorum.rosters)
+        self.viewing.check()
 
     def write_rosters(self, rosters: tuple[Roster, ...]) -> None:
-        """Report these rosters beside the view; what was held when that was adopted stays as it was reported."""
-        report = self.directory[self.origin].entries[VIEW]
-        self.write(DIRECTORY, {VIEW: report._replace(rosters=_plain(rosters))})
+        """Report these rosters beside the view."""
+        self.viewing.report_rosters(rosters)
 
     def forget(self, node: str) -> None:
         """An operator gives up the dead incarnations of a node: no majority is counted with them any more."""
@@ -555,23 +541,6 @@ class Member:
         ]  # fmt: skip
         if numbers:
             self.write(DIRECTORY, {(FORGOTTEN, node): max(numbers)})
-
-    def _echoes(self, peer: Origin) -> bool:
-        """Whether a peer's heartbeats are echoed, which is a vote for it: it is in the view, and reported that view."""
-        copy = self.directory.get(peer)
-        report = copy.entries.get(VIEW) if copy else None
-        agrees = peer in self.view.agreeing and self.record.status in AGREEING
-        return agrees and report is not None and report.view == self.view.id
-
-    def _check_ready(self) -> None:
-        self.ready = self.origin in self.view.agreeing and all(
-            self._reported(origin) for origin in self.view.agreeing if origin != self.origin
-        )
-
-    def _reported(self, origin: Origin) -> bool:
-        copy = self.directory.get(origin)
-        report = copy.entries.get(VIEW) if copy else None
-        return report is not None and report.view == self.view.id and self._holds(report.vector, origin)
 
     # ------------------------------------------------------------------------------------------------------- the end
 
@@ -599,11 +568,6 @@ class Member:
                 "ended", pid=origin, node=node_of(origin), detail=f"{origin} is over; its incarnation is not used again"
             )
         )
-
-
-def _plain(rosters: tuple[Roster, ...]) -> tuple[tuple[int, tuple[Origin, ...]], ...]:
-    """Rosters as they stand in a map: entries of equal content must be equal, and look equal, on every node."""
-    return tuple((roster.number, roster.hosts) for roster in rosters)
 
 
 def next_origin(node: str, now: float, last: int) -> Origin:

@@ -64,9 +64,17 @@ class Voter(Protocol):
 
     origin: Origin
     timing: Timing
-    view: View
-    ready: bool
     left: dict[str, int]
+
+    @property
+    def view(self) -> View:
+        """The members that agree on who is there."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether all in the view have reported it."""
+        ...
 
     @property
     def directory(self) -> Directory:

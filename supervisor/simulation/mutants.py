@@ -17,6 +17,7 @@ from registry.core.messages import Delta, Relayed
 from registry.core.origin import VersionedMap
 from registry.core.quorum import Quorum
 from registry.core.replica import Replica
+from registry.core.viewing import Viewing
 from supervisor.core.claims import Arbiter
 from supervisor.core.conflict import Conflicts
 from supervisor.core.context import Context
@@ -76,8 +77,8 @@ def _nothing(original: Any) -> Any:
 
 
 def _always(original: Any) -> Any:
-    def check(self: Member) -> None:
-        self.ready = self.origin in self.view.agreeing
+    def check(self: Viewing) -> None:
+        self.ready = self._member.origin in self.view.agreeing
 
     return check
 
@@ -169,8 +170,8 @@ _ALL = (
     Mutant(
         "one-becomes-many",
         "Horde #207: deciders act before they agree on who is there",
-        Member,
-        "_check_ready",
+        Viewing,
+        "check",
         _always,
     ),
     Mutant("loser-stays", "syn: the loser of a conflict is never removed", Conflicts, "_check_one", _nothing),

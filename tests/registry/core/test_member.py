@@ -335,14 +335,14 @@ def test_a_version_of_a_departed_node_that_both_have_ended_is_not_waited_for() -
     soup.step("n2.1", Ticked())
     soup.settle()
     soup.step("n1.1", Ticked())
-    assert not one.spares("n3.1", "n2.1")
+    assert not one.viewing.spares("n3.1", "n2.1")
     one.write(DIRECTORY, {(ENDED, "n3"): (1,)})
     one.directory["n3.1"] = one.replica(DIRECTORY).copy("n3.1")  # still remembered, so not over for good
-    assert not one.spares("n3.1", "n2.1")
+    assert not one.viewing.spares("n3.1", "n2.1")
     two.write(DIRECTORY, {(ENDED, "n3"): (1,)})
     soup.step("n2.1", Ticked())
     soup.settle()
-    assert one.spares("n3.1", "n2.1")
+    assert one.viewing.spares("n3.1", "n2.1")
 
 
 # ---------------------------------------------------------------------------------------------------- what a mark names
