@@ -112,8 +112,11 @@ def opinion(directory: Directory, judge: Origin, kind: str, subject: Origin) -> 
 
 
 def trusts(directory: Directory, one: Origin, other: Origin) -> bool:
-    """Whether two nodes reach each other, by what both have written."""
-    if has_ended(directory, one, other):
+    """Whether two nodes reach each other, by what both have written.
+
+    Of an incarnation that is over, or superseded by one that is over, a node writes nothing any more.
+    """
+    if highest_ended(directory, one, node_of(other)) >= incarnation_of(other):
         return False
     return not any(
         opinion(directory, judge, kind, subject)

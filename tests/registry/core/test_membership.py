@@ -122,6 +122,13 @@ def test_a_higher_incarnation_that_is_over_supersedes_too() -> None:
     assert superseded(copies, "n1.1") == set()
 
 
+def test_nobody_reaches_an_incarnation_below_one_that_it_has_ended() -> None:
+    copies = directory("n1.1", "n2.3", "n3.1")
+    assert reachable(copies, "n1.1", copies, lambda origin: origin == "n3.1") == {"n2.3", "n3.1"}
+    copies["n3.1"].write({(ENDED, "n2"): (5,)})  # it takes n2.3 for superseded, and says nothing of it any more
+    assert reachable(copies, "n1.1", copies, lambda origin: origin == "n3.1") == {"n3.1"}
+
+
 def test_a_state_is_one_word() -> None:
     words = {(dead, heard): state_of(record(), dead, heard) for dead in (True, False) for heard in (True, False)}
     assert words == {(True, True): "dead", (True, False): "dead", (False, True): "alive", (False, False): "suspect"}

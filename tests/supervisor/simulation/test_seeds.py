@@ -56,6 +56,7 @@ FOUND = {
     23: "a roster that an operator had given up to its last host was waited for, for ever",
     910443: "an arbiter that was stopped while it asked for states took none of the answers",
     930093: "a target that had been stopped opened by an entry that was out of date, while the name went on elsewhere",
+    2000012: "a dead incarnation passed for reached by a node that had ended a later one of its name, for ever",
     51: "an arbiter with a full slice of names that had to wait looked at them without end",
     771020: "an arbiter that was away took that for silence of others, and called a state lost that one of them held",
 }
