@@ -54,6 +54,7 @@ class NodeRecord(NamedTuple):
     refutation: int  #: raised whenever it sees itself suspected dead
     started_at: int  #: ms since 1970
     os_pid: int
+    turn: int = 0  #: raised at each change of `status`
 
 
 class ViewRecord(NamedTuple):

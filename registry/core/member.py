@@ -349,7 +349,7 @@ class Member:
     def set_status(self, status: str) -> None:
         """Say a new status of oneself."""
         if self.record.status != status:
-            self._write_record(self.record._replace(status=status))
+            self._write_record(self.record._replace(status=status, turn=self.record.turn + 1))
 
     # ------------------------------------------------------------------------------------------------------- messages
 

@@ -169,11 +169,15 @@ def relays(directory: Directory, origin: Origin) -> bool:
 
 
 def view_of(directory: Directory, alive: Iterable[Origin]) -> View:
-    """The view over the nodes that are not dead, left or superseded."""
+    """The view over the nodes that are not dead, left or superseded.
+
+    The turn of each is in its id: a node that drains and thinks again brings back the same nodes, but not the same
+    view, or what was reported before would count as reported now.
+    """
     records = sorted((origin, record_of(directory, origin)) for origin in alive)
     agreeing = [(origin, record) for origin, record in records if record and record.status in AGREEING]
     hosts = tuple((origin, tuple(record.sworms)) for origin, record in agreeing if record.status == UP)
-    text = repr((hosts, [origin for origin, _ in agreeing]))
+    text = repr((hosts, [(origin, record.turn) for origin, record in agreeing]))
     return View(blake2b(text.encode(), digest_size=8).digest(), frozenset(o for o, _ in agreeing), hosts)
 
 

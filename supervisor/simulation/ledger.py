@@ -50,8 +50,11 @@ class Ledger:
         self.forgiven |= changes
 
     def worker_ended(self, worker: Worker, cause: str) -> None:
-        """A worker of a living node ended. What a loser of a conflict has goes with it, unless another has it then."""
-        if cause in HARMLESS or not worker.opened:
+        """A worker of a living node ended. What a loser of a conflict has goes with it, unless another has it then.
+
+        What one has that never opened is lost only when somebody wanted its name ended.
+        """
+        if cause in HARMLESS or not (worker.opened or cause == "unregister"):
             return
         if cause == "conflict" and self._others_have(worker, self.world.live()):
             return

@@ -102,6 +102,27 @@ def test_a_claim_does_not_call_started_what_is_starting_yet(cluster: Cluster) ->
     assert (cluster.replies[request].result, cluster.replies[other].result) == ("refused", "started")
 
 
+def test_a_node_that_takes_processes_again_decides_only_once_all_have_heard_of_it() -> None:
+    """The others have heard of its cordon, not of its end, and decide without it: their word of the view before the
+    cordon, which held the same nodes, counts no more.
+    """
+    cluster = cluster_of("n1", "n2")
+    name = name_decided_by(cluster, "n2")
+    cluster.held.add("Delta>n1")
+    cluster.cordon("n2")
+    cluster.settle()
+    cluster.cordon("n2", False)
+    cluster.settle()
+    cluster.deliver_kept(1)
+    asked = [cluster.ask(node, "register", name) for node in ("n1", "n2")]
+    cluster.settle()
+    assert len(cluster.where(name)) == 1
+    cluster.held.clear()
+    cluster.pass_time(1)
+    assert sorted(cluster.replies[request].result for request in asked) == ["already_started", "started"]
+    assert cluster.check_once() == 1
+
+
 def test_a_refused_start_leaves_nothing_and_the_next_claim_is_free(cluster: Cluster) -> None:
     refused = cluster.do("n1", "register", "lobby", spec=Spec("bad:Worker"))
     assert (refused.result, refused.problem) == ("refused", "target_not_found")
