@@ -15,6 +15,8 @@ from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
+from django.apps import apps
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group, User
 from django.http import HttpResponse
 from django.test import Client
@@ -22,11 +24,14 @@ from django.urls import URLPattern, URLResolver
 
 from registry import consumers
 from registry.apps import ensure_roles
-from registry.auth import issue_token
+from registry.auth import Principal, issue_token, whole
+from registry.models import Event, Membership, ReplicaSnapshot
 from registry.scopes import ALL, ROLES
+from supervisor import definitions
 from supervisor.models import Operation
 from swormweb.urls import urlpatterns
 from tests.asking import Asking, asking
+from tests.supervisor.agents import add_node, add_process, now, observer_writes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -240,6 +245,33 @@ def test_roles_in_the_admin(role: str | None) -> None:
                 assert answer.status_code in (302, 403), path
             else:
                 assert answer.status_code == (200 if scope in granted else 403), path
+
+
+def one_of_each(operation: str) -> None:
+    """A row for every model of the admin."""
+    definitions.create("rooms", {}, Principal("user:somebody", whole(ALL)), "")  # with a revision, and its audit row
+    add_node("n1")
+    add_process("rooms", "lobby")
+    Membership.objects.create(sworm="rooms", group="public", pid="n1.1.1", name="lobby", revision=1)
+    observer_writes()
+    Event.objects.create(revision=1, at=now(), kind="started", sworm="rooms", name="lobby", node="n1")
+    ReplicaSnapshot.objects.create(node="n1", sworm="rooms", size=1, digest="00", observed_at=now())
+    issue_token("test", ["read"])
+
+
+@pytest.mark.parametrize("role", ROLE_SCOPES)
+def test_each_row_in_the_admin_is_shown_to_who_may_look(role: str, operation: str) -> None:
+    client, granted = person(role), ROLE_SCOPES[role]
+    one_of_each(operation)
+    for model, (looks, _) in ADMIN.items():
+        row = apps.get_model(model.replace("/", ".")).objects.first()
+        assert row is not None, model
+        for view in ("change", "history"):
+            answer = client.get(f"/admin/{model}/{quote(row.pk)}/{view}/")
+            if READ not in granted:
+                assert answer.status_code in (302, 403), (model, view)
+            else:
+                assert answer.status_code == (200 if looks in granted else 403), (model, view)
 
 
 def test_staff_alone_is_no_right() -> None:
