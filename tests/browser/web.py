@@ -65,8 +65,8 @@ PASSWORD = "correct horse battery staple"
 class Web:
     """The web part as a process."""
 
-    def __init__(self, folder: Path, database: str) -> None:
-        """`database` is the name of the test database."""
+    def __init__(self, folder: Path, database: str, **more: str) -> None:
+        """`database` is the name of the test database; `more`: of the environment."""
         self.folder = folder
         self.port = ports.choose(set())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -74,6 +74,7 @@ class Web:
             **parts.caller_environment(os.environ, Path.cwd()),
             "DATABASE_URL": urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")),
             "SWORM_STATIC_ROOT": str(folder / "static"),
+            **more,
         }
 
     def start(self) -> None:
@@ -84,6 +85,12 @@ class Web:
         with (self.folder / "web.log").open("wb") as log:
             self.process = subprocess.Popen(part.command, env=part.environ, cwd=parts.ROOT, stdout=log, stderr=log)
         self._await()
+
+    def observer(self, *flags: str) -> subprocess.Popen[bytes]:
+        """Start an observer beside it; whoever asks ends it."""
+        with (self.folder / "observer.log").open("wb") as log:
+            command = parts.manage(parts.OBSERVER, *flags)
+            return subprocess.Popen(command, env=self._environ, cwd=parts.ROOT, stdout=log, stderr=log)
 
     def _await(self) -> None:
         limit = time.monotonic() + START
