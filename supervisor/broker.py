@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -144,6 +144,19 @@ class Bell:
                     self._event.set()
 
 
+def misfit(message: dramatiq.Message[Any], actors: Container[str]) -> str:
+    """Why a message that could be read is none of ours: those carry one payload, for a known actor."""
+    options: Any = message.options  # as whoever sent it wrote it
+    args: Any = message.args
+    if not isinstance(options, dict) or not isinstance(options.get("redis_message_id"), str):
+        return "its options are not those of a message here"
+    if message.actor_name not in actors:
+        return f"nobody here takes {str(message.actor_name)[:100]!r}"
+    if message.kwargs or not isinstance(args, list | tuple) or len(args) != 1:
+        return f"{message.actor_name} takes one payload"
+    return ""
+
+
 class DoorbellConsumer(Consumer):
     """Takes messages off one queue as they come. `__next__` belongs to one thread; `ack` and `nack` may come from
     any.
@@ -224,10 +237,14 @@ class DoorbellConsumer(Consumer):
         if data is None:  # its body expired
             return None
         try:
-            return dramatiq.Message.decode(data)
+            message: dramatiq.Message[Any] = dramatiq.Message.decode(data)
         except DecodeError as error:
             logger.error("dropped an unreadable message on queue %s: %s", self._queue, error)
             return None
+        problem = misfit(message, self._broker.actors)
+        if problem:
+            logger.error("dropped a message on queue %s: %s", self._queue, problem)
+        return None if problem else message
 
     def _finish(self, verb: str, message: MessageProxy) -> None:
         redis_id: str = message.options["redis_message_id"]

@@ -84,8 +84,11 @@ class ReportActor:
         """Give up waiting; the batch in hand goes back to its queue."""
         self._stopping.set()
 
-    def __call__(self, batch: Payload) -> None:
+    def __call__(self, batch: Any) -> None:
         """Record one batch, however long that takes."""
+        if not isinstance(batch, dict):
+            logger.error("dropped a report: it must be an object, not %s", type(batch).__name__)
+            return
         backoff = Backoff(longest=2.0)
         while True:
             try:

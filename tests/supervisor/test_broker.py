@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -200,6 +201,28 @@ def test_an_unreadable_message_is_dropped(doorbell: DoorbellBroker, broker_url: 
     send(doorbell, "readable")
     assert consumed.next() == "readable"
     consumed.worker.stop(timeout=5_000)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"options": None}, {"options": {}}, {"args": None}, {"args": ()}, {"kwargs": {"a": 1}}, {"actor_name": "another"}],
+)
+def test_a_message_that_is_none_of_ours_is_dropped_with_a_word(
+    doorbell: DoorbellBroker, broker_url: str, odd: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    message = {
+        "queue_name": "work", "actor_name": "act", "args": (1,), "kwargs": {}, "options": {"redis_message_id": "x"},
+        "message_id": "x", "message_timestamp": 0,
+    }  # fmt: skip
+    with redis.Redis.from_url(broker_url) as client:
+        client.hset(f"{NAMESPACE}:work.msgs", "x", MessagePackEncoder().encode(message | odd))
+        client.rpush(f"{NAMESPACE}:work", "x")
+    consumed = Consumed(doorbell)
+    send(doorbell, "ours")
+    assert consumed.next() == "ours"
+    consumed.worker.stop(timeout=5_000)
+    assert re.search("dropped an? (unreadable )?message on queue work", caplog.text)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_processed_message_leaves_nothing_behind(doorbell: DoorbellBroker, broker_url: str) -> None:

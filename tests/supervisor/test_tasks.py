@@ -61,6 +61,14 @@ def test_a_batch_that_can_never_be_recorded_is_not_tried_again() -> None:
         tasks.ReportActor(record, (NotNow,))({"id": "a"})
 
 
+@pytest.mark.parametrize("batch", [1, None, [], "text", b"bytes"])
+def test_what_is_no_batch_is_dropped(batch: Any, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Any] = []
+    tasks.ReportActor(told.append, ())(batch)
+    assert told == []
+    assert "must be an object" in caplog.text
+
+
 def test_a_waiting_batch_goes_back_when_told_to_stop() -> None:
     tried = threading.Event()
 
