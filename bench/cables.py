@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
+#: An Ethernet address that nobody has.
+NOWHERE = "02:00:00:00:de:ad"
+
 _numbers = count()  #: of the bridges of this process
 
 
@@ -57,6 +60,14 @@ class Cable:
     def plug(self) -> None:
         """It does again."""
         ip("link", "set", self.port, "master", self.bridge)
+
+    def lose(self, other: Cable) -> None:
+        """What is sent to this other one arrives nowhere, without a word; anybody else is reached."""
+        ip("-n", self.space, "neigh", "replace", other.address, "lladdr", NOWHERE, "nud", "permanent", "dev", "eth0")
+
+    def find(self, other: Cable) -> None:
+        """It arrives again."""
+        ip("-n", self.space, "neigh", "del", other.address, "dev", "eth0")
 
     def demolish(self) -> None:
         """Take the namespace away; what runs in it must have ended."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from registry.core.directory import RELAYED
+from registry.core.directory import LEFT, RELAYED
 from registry.core.events import Detour, Disconnect, Report, Send
 from registry.core.ids import Origin, incarnation_of, is_origin, node_of
 from registry.core.membership import Directory, Timing, record_of, relays, trusts
@@ -69,6 +69,7 @@ class Detours:
         self.via: dict[Origin, Origin] = {}  #: far end -> its relay, whether the detour stands or is only tried
         self._shunned: dict[tuple[Origin, Origin], float] = {}  #: (far end, relay) -> not to be tried until then
         self._faults: set[str] = set()  #: those reported
+        self._late: dict[Origin, float] = {}  #: when something came first of an incarnation that is over
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -97,8 +98,15 @@ class Detours:
                     self._seek(far, peer, now)
             elif not hears(far) and self._choose(far, now):
                 self.member.out.append(Disconnect(far, "silent, and reached by others"))
-        for far in self.via.keys() - set(there):
-            self.end(far)
+        for far in sorted(self.via.keys() - set(there)):
+            if not self._lingers(far, now):
+                self.end(far)
+
+    def _lingers(self, far: Origin, now: float) -> bool:
+        """Whether a node that left is on its way out: it waits to hear that this is known."""
+        peer = self.member.repair.peers.get(far)
+        heard = peer is not None and now - peer.heard < self.member.timing.timeout
+        return heard and self.member.admit(far) is None and self._carries(self.via[far], far, now)
 
     def _seek(self, far: Origin, peer: Peer | None, now: float) -> None:
         if peer is not None and now - peer.heard >= self.member.timing.timeout:
@@ -226,18 +234,25 @@ class Detours:
         elif not is_origin(source) or source in (member.origin, relay):
             problem = "which is no third node"
         elif (last := member.admit(source)) is not None:
+            if now - self._late.setdefault(source, now) < member.timing.timeout:
+                return False  # its last words were on their way when it ended
             problem = f"which is over: incarnation {last} is known"
         elif record_of(member.directory, source) is None:
             problem = "of which nothing is known here"
         else:
-            peer = member.repair.peers.get(source)
-            if peer is None:
-                self._begin(source, relay, now)
-            elif peer.relay:
-                peer.heard = now
-            return True
+            return self._taken(source, relay, now)
         self._refuse(relay, f"{type(message).__name__} of {source!r}, {problem}")
         return False
+
+    def _taken(self, source: Origin, relay: Origin, now: float) -> bool:
+        peer, record = self.member.repair.peers.get(source), record_of(self.member.directory, source)
+        if peer is None and record is not None and record.status == LEFT:
+            return False  # its last words, and all of them were heard
+        if peer is None:
+            self._begin(source, relay, now)
+        elif peer.relay:
+            peer.heard = now
+        return True
 
     def not_relayed(self, relay: Origin, answer: NotRelayed, now: float) -> bool:
         """The relay cannot: try another. False: it is not the relay of that any more."""
@@ -253,6 +268,7 @@ class Detours:
             return
         if len(self._faults) >= MAX_FAULTS:
             self._faults.clear()
+            self._late.clear()
         self._faults.add(fault)
         self.member.out.append(Report("refused_message", node=node_of(peer), detail=fault))
 

@@ -101,6 +101,21 @@ class Lands:
 
         until(met, "all agents together")
 
+    def cut(self, one: str, other: str) -> None:
+        """The cable between two lands is cut; each reaches everybody else."""
+        self.lands[one].cable.lose(self.lands[other].cable)
+        self.lands[other].cable.lose(self.lands[one].cable)
+
+    def splice(self, one: str, other: str) -> None:
+        """It is whole again."""
+        self.lands[one].cable.find(self.lands[other].cable)
+        self.lands[other].cable.find(self.lands[one].cable)
+
+    def relay(self, at: str, peer: str) -> tuple[str, str | None]:
+        """The state of a peer as an agent sees it, and through whom it is reached."""
+        peers = {told["name"]: told for told in self.lands[at].ready().get("members", [])}
+        return (peers[peer]["state"], peers[peer]["relay"]) if peer in peers else ("", None)
+
     def ask(self, at: str, op: str, deadline: float = LIMIT, **fields: Any) -> Answer:
         """Ask one agent."""
         fields.setdefault("sworm", self.definition.name)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.core.detours import ENVELOPES
-from registry.core.directory import RELAYED, SUSPECT
+from registry.core.directory import LEFT, RELAYED, SUSPECT
 from registry.core.events import Detour, Disconnect, LinkDown, LinkUp, Received, Report, Send, Ticked
 from registry.core.member import Member, MemberConfig
 from registry.core.membership import PRESETS
@@ -151,6 +151,22 @@ def test_a_death_behind_a_relay_is_known_as_soon_as_any(web: Web) -> None:
     assert all(web.states(one)["n3.1"] == "dead" for one in web.members)
 
 
+def test_who_leaves_behind_a_relay_hears_at_once_that_it_is_known(web: Web) -> None:
+    web.block("n1.1", "n3.1")
+    web.pass_time(3)
+    web.reports.clear()
+    leaver = web.members["n3.1"]
+    leaver.set_status(LEFT)
+    web.step("n3.1", Ticked())
+    web.settle()
+    version = leaver.replica(DIRECTORY).version("n3.1")
+    assert all(leaver.repair.acknowledged(peer, DIRECTORY) == version for peer in leaver.repair.peers)
+    web.crash("n3.1")
+    web.pass_time(5)
+    assert not web.kinds("relayed", "direct", "dead", "refused_message")
+    assert not web.members["n1.1"].detours.via
+
+
 def test_a_relay_that_cannot_is_left_for_another(web: Web) -> None:
     web.block("n1.1", "n3.1")
     web.pass_time(1)
@@ -213,7 +229,6 @@ BAD = [
     (Relayed("n2.1", WANT), "'n2.1', which is no third node"),
     (Relayed("somebody", WANT), "'somebody', which is no third node"),
     (Relayed("n9.1", WANT), "'n9.1', of which nothing is known here"),
-    (Relayed("n3.0", WANT), "'n3.0', which is over: incarnation 1 is known"),
 ]
 
 
@@ -251,6 +266,15 @@ def test_a_relayed_pair_is_no_way_for_a_third(web: Web) -> None:
     assert [e.message for e in effects if isinstance(e, Send)] == [
         NotRelayed("n3.1", "n1.1 has no direct link to n3.1")
     ]
+
+
+def test_what_is_over_for_long_and_speaks_is_reported(web: Web) -> None:
+    """Its last words may come late, and mean nothing."""
+    member = web.members["n1.1"]
+    assert not member.step(Received("n2.1", Relayed("n3.0", WANT)), web.now)
+    later = web.now + LAN.timeout
+    (report,) = [e for e in member.step(Received("n2.1", Relayed("n3.0", WANT)), later) if isinstance(e, Report)]
+    assert "'n3.0', which is over: incarnation 1 is known" in report.detail
 
 
 def test_faults_are_remembered_within_bounds(web: Web) -> None:
