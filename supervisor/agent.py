@@ -166,7 +166,7 @@ class Agent:
         if self._post is not None and life.outbox is not None:
             life.incoming = Incoming(shell.origin, shell, life.outbox)
             self._post.deliver_to(life.incoming.take)
-            life.vitals = Vitals(self._config.name, life.outbox.report)
+            life.vitals = Vitals(self._config.name, life.outbox.report, shell.node.members)
             life.vitals.start()
         return await self._until_ended(life)
 
