@@ -139,6 +139,7 @@ class Member:
         self._nodes_changed = True
         self._touched: dict[str, set[str]] = {}
         self._stale = True  #: the directory or a link changed: judge again
+        self._judged_news = -1  #: the news of the directory up to which nodes were judged
         self._calm_at = -1  #: the moves of the directory at which a judgement left nothing that time alone changes
         self._beaten = False  #: a beat has passed, and what was judged stands
         self.out: list[MemberEffect] = self.repair.out
@@ -188,10 +189,16 @@ class Member:
         for _ in range(8):  # an opinion written here may change the next judgement; it settles in two or three rounds
             if not (self._stale or self.repair.directory_moved):
                 break
+            news = self.replicas[DIRECTORY].news
+            others_told = self._stale or news != self._judged_news
             self._stale = self.repair.directory_moved = False
             self._nodes_changed = True
-            self.judged += 1
-            self._judge(now)
+            if others_told:
+                self._judged_news = news
+                self.judged += 1
+                self._judge(now)
+            else:  # whoever reports another view says nothing about nodes
+                self.viewing.check()
         self._nodes_changed = self._nodes_changed or self._beaten  # when each was heard last
         self._beaten = False
         if not self.ready:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from registry.core.directory import VIEW
 from registry.core.ids import Origin, Pid, origin_of_pid
 from registry.core.messages import Delta, Versions
 from registry.core.names import GONE, GROUP, Key, Located, Registration, located, rank
@@ -35,8 +36,8 @@ class Replica:
     """The copies of one sworm (or of the directory) and the index over them."""
 
     __slots__ = (
-        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "moves", "orphaned",
-        "processes", "retired", "staged", "sworm", "touched",
+        "changed", "contested", "copies", "dead", "gone", "groups", "held", "index", "joined", "moves", "news",
+        "orphaned", "processes", "retired", "staged", "sworm", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +50,7 @@ class Replica:
         self.processes = {} if processes is None else processes
         self.copies: dict[Origin, VersionedMap] = {}
         self.moves = 0  #: grows whenever a copy moves or goes
+        self.news = 0  #: the same, but for copies that only report another view
         self.index: dict[str, Located] = {}
         self.gone: dict[str, int] = {}  #: name -> the highest epoch that any origin declares void
         self.dead: set[Origin] = set()
@@ -181,6 +183,7 @@ class Replica:
 
     def _reindex(self, origin: Origin, changed: Changed) -> None:
         self.moves += 1
+        self.news += any(key != VIEW for key in changed) or origin not in self.copies
         copy = self.copies.get(origin)
         entries = copy.entries if copy else {}
         for key, before in changed.items():

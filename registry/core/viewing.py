@@ -52,12 +52,14 @@ class Viewing:
         self._member = member
         self.view: View = EMPTY_VIEW
         self.ready = False  #: everybody in the view reported it, and the copies here hold what they reported
+        self._held: dict[Origin, ViewRecord] = {}  #: reports whose versions were reached here: copies only grow
 
     def adopt(self, view: View) -> bool:
         """Go over to another view; False when it is the same. To be reported then."""
         if view.id == self.view.id:
             return False
         self.view, self.ready = view, False
+        self._held.clear()
         return True
 
     def report(self, rosters: tuple[Roster, ...]) -> None:
@@ -78,7 +80,13 @@ class Viewing:
 
     def _reported(self, origin: Origin) -> bool:
         report = self._report_of(origin)
-        return report is not None and report.view == self.view.id and self.holds(report.vector, origin)
+        if report is None or report.view != self.view.id:
+            return False
+        if self._held.get(origin) is not report:
+            if not self.holds(report.vector, origin):
+                return False
+            self._held[origin] = report
+        return True
 
     def echoes(self, peer: Origin) -> bool:
         """Whether a peer's heartbeats are echoed, which is a vote for it: it is in the view, and reported that view."""
