@@ -15,6 +15,7 @@ from registry.api.endpoint import Endpoint, json
 from registry.api.paging import PAGING, choice, moment, page, query
 from registry.api.schema import documented
 from registry.models import AuditEntry
+from registry.problems import refused
 from registry.scopes import READ
 from registry.whence import DOORS
 
@@ -23,6 +24,7 @@ AUDIT_FIELDS = (
     "detail",
 )  # fmt: skip
 AUDIT_EQUAL = ("actor", "action", "sworm", "target", "door", "operation")
+_SPAN = {"from": "at__gte", "until": "at__lt"}
 AUDIT_FILTERS = (*AUDIT_EQUAL, "from", "until", "q", *PAGING)
 
 
@@ -41,9 +43,10 @@ class Audit(Endpoint):
         parameters = query(request, AUDIT_FILTERS)
         choice(parameters, "door", DOORS)
         rows = AuditEntry.objects.filter(**_equal(parameters, *AUDIT_EQUAL))
-        for field, comparison in (("from", "at__gte"), ("until", "at__lt")):
-            if field in parameters:
-                rows = rows.filter(**{comparison: moment(parameters, field)})
+        span = {field: moment(parameters, field) for field in ("from", "until") if field in parameters}
+        if len(span) == 2 and span["until"] <= span["from"]:
+            raise refused("until", f"{parameters['until']} is not after from, {parameters['from']}")
+        rows = rows.filter(**{_SPAN[field]: at for field, at in span.items()})
         if "q" in parameters:
             text = parameters["q"]
             rows = rows.filter(Q(target__icontains=text) | Q(reason__icontains=text) | Q(actor__icontains=text))

@@ -118,6 +118,11 @@ def test_a_bad_moment_is_refused(ask: Asking, text: str) -> None:
     assert (answer.status, answer.fields) == (422, ["from"])
 
 
+def test_a_span_that_ends_before_it_begins_is_refused(ask: Asking) -> None:
+    answer = ask.get("/audit?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z")
+    assert (answer.status, answer.fields) == (422, ["until"])
+
+
 def test_what_nobody_knows_the_outcome_of_has_a_row(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*args: object) -> None:
         raise RuntimeError("the wire was cut")
