@@ -18,7 +18,7 @@ from typing import Any
 from django.db import connection
 
 from registry.models import Node, Process, Sworm
-from registry.observed import observer_writes
+from registry.observed import OBSERVER_AGE, learn_age, observer_writes
 from registry.problems import CODES, Problem
 from supervisor.broker import BROKER_ERRORS
 from supervisor.client import Answer, Asked, BrokerUnavailable, default_client
@@ -41,11 +41,11 @@ THREADS = 16
 #: Statuses of nodes that may answer, the likeliest first.
 ASKABLE = ("alive", "draining", "suspect")
 
-#: Nodes that may answer about a sworm. Each command asks this, so it is written out.
-_ASKABLE = """
-    SELECT name, incarnation, status, cordoned FROM registry_node
+#: Nodes that may answer about a sworm, and whether an observer writes. Each command asks this, so it is written out.
+_ASKABLE = f"""
+    SELECT name, incarnation, status, cordoned, {OBSERVER_AGE} FROM registry_node
     WHERE NOT forgotten AND status = ANY(%s) AND (sworms @> '["*"]' OR sworms @> %s::jsonb)
-"""
+"""  # noqa: S608 - made of constants
 
 #: Problems of agents that have another name here.
 _RENAMED = {
@@ -66,10 +66,12 @@ def nodes_for(sworm: str) -> list[Asked]:
     """The nodes to ask about a sworm, the best first; raises `no_node` when there is none."""
     with connection.cursor() as cursor:
         cursor.execute(_ASKABLE, [list(ASKABLE), json.dumps([sworm])])
-        rows: list[tuple[str, int, str, bool]] = cursor.fetchall()
+        rows: list[tuple[str, int, str, bool, float | None]] = cursor.fetchall()
+    for *_, age in rows[:1]:
+        learn_age(age)
     random.shuffle(rows)  # spreads the load; the sort below is stable
     rows.sort(key=lambda row: (ASKABLE.index(row[2]), row[3]))
-    asked = [Asked(name, incarnation) for name, incarnation, _, _ in rows]
+    asked = [Asked(name, incarnation) for name, incarnation, *_ in rows]
     if asked and not observer_writes():
         asked = _answering(asked)
     if not asked:
