@@ -20,7 +20,7 @@ from registry.core.member import Member, MemberConfig
 from registry.core.membership import PRESETS
 from registry.core.messages import DIRECTORY, NotRelayed, Relay, Relayed, Round, RoundDone, Want
 from tests.laws import law, registration
-from tests.registry.core.test_member import Soup
+from tests.registry.core.soup import Soup
 
 LAN = PRESETS["lan"]
 SWORM = "rooms"
