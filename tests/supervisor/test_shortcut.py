@@ -55,7 +55,7 @@ class Directory:
 def made() -> tuple[Shortcut, Loop, Mesh, list[Any]]:
     loop, mesh = Loop(), Mesh()
     got: list[Any] = []
-    linger = Linger(loop)  # type: ignore[arg-type]
+    linger = Linger(loop, loop.time)  # type: ignore[arg-type]
     shortcut = Shortcut(loop, mesh, Directory(), lambda *came: got.append(came), linger)  # type: ignore[arg-type]
     return shortcut, loop, mesh, got
 
