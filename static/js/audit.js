@@ -19,7 +19,7 @@ function changes({ before, after }) {
 function detail(item) {
   const changed = changes(item);
   if (changed !== null && isNothing(item.detail) && changed.join(", ").length < 120) return h("span.mono", {}, changed.join(", "));
-  const known = { before: item.before, after: item.after, ...item.detail };
+  const known = isNothing(item.before) ? { ...item.after, ...item.detail } : { before: item.before, after: item.after, ...item.detail };
   const told = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "" && !isEmpty(value));
   if (told.length === 0) return "";
   const text = told.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
@@ -57,7 +57,7 @@ new Table(document.getElementById("list"), {
     { head: "By way of", make: (item) => [item.door, item.address].filter(Boolean).join(", from "), rare: true },
     { head: "Did", make: (item) => mono(item.action), rowHead: true },
     { head: "To", make: (item) => mono(item.target), kind: "name" },
-    { head: "Why", make: (item) => item.reason, kind: "wide" },
+    { head: "Why", make: (item) => item.reason, kind: "words" },
     { head: "Operation", make: operation },
     { head: "Detail", make: detail, kind: "wide" },
   ],

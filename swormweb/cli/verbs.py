@@ -246,7 +246,7 @@ def _rest(options: Options) -> Rest:
     except FolderRefused:
         cluster = None
     if cluster is None:
-        raise Refused(f"no cluster runs in {options.data}; start one, or set SWORM_URL and SWORM_TOKEN")
+        raise Refused(f"no cluster runs in {options.data}; start one (./sworm up), or set SWORM_URL and SWORM_TOKEN")
     if url and url.rstrip("/") != cluster["url"]:  # a token is shown to nobody but the cluster that it is for
         raise Refused(f"SWORM_URL is {url}, which is not the cluster in {options.data}; set SWORM_TOKEN too")
     return Rest(cluster["url"], token or cluster["token"])

@@ -7,8 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
+from registry import scopes
+from registry.models import Node
+from supervisor.operations import Move
 from swormweb.views import LISTS
 
 from .conftest import Complaints
@@ -89,12 +93,56 @@ def test_empty_pages(visit: Visit, stage: Stage, web: Web, page: Page, complaint
     assert look.found == {}
 
 
+def test_what_is_beside_the_lists(visit: Visit, stage: Stage, web: Web, page: Page, complaints: Complaints) -> None:
+    """The map without processes, without nodes and without its stream; one operation; what was asked for in vain."""
+    complaints.expected = ("403", "404", "Failed to load", "WebSocket")
+    look = Look(page)
+    operation = stage.operation("migrate", [Move("counters", "a", "n1", "n2", "it is to leave n1")])
+    visit("/")
+    expect(page.locator("#empty-processes")).to_be_visible()
+    look("a map without processes")
+    Node.objects.all().delete()
+    page.goto(web.url)
+    expect(page.locator("#empty-nodes")).to_be_visible()
+    look("a map without nodes")
+    page.goto(f"{web.url}/operations/{operation.pk}")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    look("an operation")
+    page.goto(f"{web.url}/operations/01234567-89ab-4def-8123-456789abcdef")
+    expect(page.get_by_role("alert")).to_contain_text("There is no such operation")
+    look("no operation")
+    page.goto(f"{web.url}/api/docs")
+    expect(page.locator("h1")).to_be_visible()
+    look("the reader of the API")
+    page.route_web_socket(re.compile("/ws/map"), lambda route: route.close())
+    page.goto(web.url)
+    expect(page.locator("#health")).to_contain_text("The live stream does not answer")
+    look("a map without its stream")
+    page.goto(f"{web.url}/no/such/page")
+    expect(page.locator("h1")).to_have_text("There is nothing here")
+    look("404")
+    User.objects.get(username=scopes.OPERATOR).groups.clear()
+    page.goto(f"{web.url}/nodes")
+    expect(page.locator("h1")).to_have_text("You may not see this")
+    look("403")
+    page.context.clear_cookies()
+    page.goto(f"{web.url}/signin/nonsense")
+    expect(page.get_by_role("alert")).to_contain_text("This link does not sign you in")
+    look("a link that is none")
+    page.get_by_label("Name").fill("nobody")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    look("a wrong password")
+    assert look.found == {}
+
+
 def test_pages_that_cannot_be_read(visit: Visit, stage: Stage, web: Web, page: Page, complaints: Complaints) -> None:
     complaints.expected = ("503", "Failed to load")
     page.route("**/api/v1/**", lambda route: route.fulfill(status=503, body=PROBLEM))
     look = Look(page)
     visit("/processes")
-    for path in (*PAGES, "/process?sworm=counters&name=a"):
+    for path in (*PAGES, "/process?sworm=counters&name=a", "/operations/01234567-89ab-4def-8123-456789abcdef"):
         page.goto(web.url + path)
         expect(page.locator("[role=alert]:visible").first).to_contain_text("PostgreSQL does not answer")
         look(path)
