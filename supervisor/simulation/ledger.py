@@ -27,6 +27,10 @@ Slot = tuple[str, str]  # (sworm, name)
 HARMLESS = frozenset({"moved", "handoff given up"})
 
 
+#: Ends that people asked for: the state goes, whether its worker had begun to accept or not.
+WISHED = frozenset({"unregister", "restart"})
+
+
 class Ledger:
     """Names and changes that must be there in the end."""
 

@@ -104,7 +104,7 @@ class Safety:
         A node that was in another view meanwhile, and is back in this one, has granted in that one.
         """
         member, replicas = host.node.member, host.node.replicas
-        for origin in member.view.agreeing - {host.origin}:
+        for origin in sorted(member.view.agreeing - {host.origin}):
             other = self.world.hosts[origin]
             theirs = other.node.replicas.get(slot[0]) if other.up else None
             listed = theirs is not None and slot[1] in theirs.copy(origin).entries

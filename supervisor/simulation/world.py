@@ -31,6 +31,7 @@ from registry.core.events import (
 from registry.core.ids import Origin
 from registry.core.member import MemberConfig, next_origin
 from registry.core.membership import PRESETS, Timing
+from registry.joining import PATIENCE
 from registry.steady import SteadyClock
 from supervisor.core.context import NodeConfig
 from supervisor.core.events import Asked, Choose, Chosen, Drained, Effect, Reply
@@ -39,8 +40,10 @@ from supervisor.simulation.ledger import Ledger
 from supervisor.simulation.oracles import broken
 from supervisor.simulation.workers import Plan, Workers
 
-#: Steps that a small cluster takes within a virtual second at most; many more are events that make each other.
-BUSIEST = 20_000
+#: Steps that a small cluster takes within a virtual second at most, and those for each pair of nodes that were started;
+#: many more are events that make each other. In a large cluster more nodes come and go within a second, and each makes
+#: every node report its view to every other.
+BUSIEST, BUSIEST_PAIR, LARGE = 20_000, 50, 10
 
 #: The same for each process: its start, a few moves and checkpoints, each of them a step on several nodes.
 BUSIEST_EACH = 50
@@ -83,6 +86,9 @@ class Host:
     links: set[Origin] = field(default_factory=set)
     backlog: list[Callable[[], None]] = field(default_factory=list)
     wake_at: float = float("inf")
+    untried: set[Origin] = field(default_factory=set)  #: peers to join whose first dial has not ended
+    patient: bool = False  #: a first link stands
+    joined: bool = False
     drained: Drained | None = None
 
 
@@ -130,7 +136,7 @@ class World:
             action()
             if self.now >= self._second:
                 self._second, self._steps_then = self.now + 1.0, self.steps
-            elif self.steps - self._steps_then > BUSIEST + 50 * len(self.incarnations) ** 2:
+            elif self.steps - self._steps_then > self._busiest():
                 self._check_rest()
         self.now = end
 
@@ -138,6 +144,10 @@ class World:
         taken, processes = self.steps - self._steps_then, sum(len(host.workers.running()) for host in self.live())
         if taken > BUSIEST + 50 * len(self.incarnations) ** 2 + BUSIEST_EACH * processes:
             raise broken("comes-to-rest", f"{taken} steps were taken within a second")
+
+    def _busiest(self) -> float:
+        started = len(self.incarnations)
+        return BUSIEST + BUSIEST_PAIR * started**2 * max(1.0, started / LARGE)
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False when it does not within `limit` seconds."""
@@ -177,10 +187,30 @@ class World:
         wall = WallClock(self, skew)
         host = Host(name, origin, node, Workers(self, origin), wall, SteadyClock(wall, lambda: self.now))
         self.hosts[origin] = host
+        host.untried = {other.origin for other in self.live() if other is not host}
         self.join(host)
-        self.at(0.05, lambda: self.step(host, Joined()))
         self.step(host, Ticked())
+        self._tried(host)
         return host
+
+    def _tried(self, host: Host, peer: Origin = "") -> None:
+        """A dial to join came to its end, either way; with the last one the node has joined: see `registry.joining`."""
+        host.untried.discard(peer)
+        if not host.untried and not host.joined:
+            host.joined = True
+            self.step(host, Joined())
+
+    def _linked(self, host: Host, peer: Origin) -> None:
+        """A link stands; those that neither answer nor refuse delay joining no longer than this."""
+        self.step(host, LinkUp(peer))
+        self._tried(host, peer)
+        if host.untried and not host.patient:
+            host.patient = True
+            self.at(PATIENCE, lambda: self._lose_patience(host))
+
+    def _lose_patience(self, host: Host) -> None:
+        host.untried.clear()
+        self._tried(host)
 
     def join(self, host: Host) -> None:
         """Dial the addresses to join that no link stands to, now and every few seconds, as the shell does."""
@@ -266,16 +296,23 @@ class World:
                 return
             reached = other is not None and self.passes(host.name, other.name) and self.passes(other.name, host.name)
             if other is None or not other.up:
-                self.step(host, LinkRefused(peer, True, "refused"))
+                self.refuse(host, peer, True, "refused")
             elif not reached or other.paused:
-                self.at(1.0, lambda: self.step(host, LinkRefused(peer, False, "timed out")))
-            elif peer not in host.links and other.node.member.admit(host.origin) is None:
+                self.at(1.0, lambda: self.refuse(host, peer, False, "timed out"))
+            elif peer in host.links:
+                self._tried(host, peer)
+            elif other.node.member.admit(host.origin) is None:
                 host.links.add(peer)
                 other.links.add(host.origin)
-                self.step(other, LinkUp(host.origin))
-                self.step(host, LinkUp(peer))
+                self._linked(other, host.origin)
+                self._linked(host, peer)
 
         self.at(self.delay(), arrive)
+
+    def refuse(self, host: Host, peer: Origin, refused: bool, reason: str) -> None:
+        """A dial came to nothing."""
+        self.step(host, LinkRefused(peer, refused, reason))
+        self._tried(host, peer)
 
     def unlink(self, one: Host, other: Host, reason: str) -> None:
         """Close a link; both ends are told."""
