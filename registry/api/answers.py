@@ -214,7 +214,7 @@ class Operation(msgspec.Struct):
     progress: Progress
     steps: list[dict[str, Any]]
     problem: dict[str, Any] | None  #: with `left_behind`, names that it failed for
-    asked: dict[str, Any]  #: the body's members, as they were understood
+    asked: dict[str, Any]  #: the body's members, as they were understood; of a restart's names how many, as `named`
     cancelled_by: str  #: who cancelled it; empty: nobody
     cancelling: bool  #: somebody cancelled it; what is under way finishes
     requested_by: str

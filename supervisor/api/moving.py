@@ -21,13 +21,19 @@ from supervisor.core.operation import Rules
 from supervisor.core.rebalance import Limits
 from supervisor.models import Operation
 
+#: Names that a row of the audit lists.
+TOLD = 100
+
 ASKING = ["invalid", "unknown_sworm"]
 
 
 class Moving(Endpoint):
     """What those endpoints share."""
 
-    def _begun(self, operation: Operation, **detail: Any) -> HttpResponse:
+    def _begun(self, operation: Operation, names: list[str] | None = None, **detail: Any) -> HttpResponse:
+        """202. The audit outlives the operation's steps: it says itself which processes were named."""
+        if names is not None:
+            detail["names"] = names[:TOLD]
         self.audit(f"sworm.{operation.kind}", operation.sworm, operation.reason, operation=str(operation.id), **detail)
         return json(operations.whole_item(operation), 202, Location=f"/api/v1/operations/{operation.id}")
 
@@ -50,7 +56,7 @@ class MigrateProcesses(Moving):
         operation = moving.begin_many(
             row.name, plans, rules, self.principal.actor, self.reason(body), params=asked, node=body.from_ or ""
         )
-        return self._begun(operation, **asked, processes=operation.total)
+        return self._begun(operation, body.names, **asked, processes=operation.total)
 
 
 class RebalanceSworm(Moving):
@@ -71,7 +77,9 @@ class RebalanceSworm(Moving):
         planned = rebalancing.plan(row, Limits(body.max_moves, body.dwell_s))
         if body.dry_run:
             return json({"moves": rebalancing.items(row, planned)})
-        asked = {"max_per_minute": body.max_per_minute, "dwell_s": body.dwell_s, "max_moves": body.max_moves}
+        asked: dict[str, Any] = {
+            "max_per_minute": body.max_per_minute, "dwell_s": body.dwell_s, "max_moves": body.max_moves,
+        }  # fmt: skip
         operation = rebalancing.begin(row, planned, body.max_per_minute, self.principal.actor, self.reason(body), asked)
         return self._begun(operation, **asked, processes=operation.total)
 
@@ -99,4 +107,4 @@ class RestartSworm(Moving):
         who, reason = self.principal.actor, self.reason(body)
         pace = (body.max_at_once, body.max_per_minute or 0.0)
         operation = restarting.begin(row, planned, *pace, who, reason, chosen=named)
-        return self._begun(operation, max_at_once=body.max_at_once, processes=operation.total)
+        return self._begun(operation, body.names, max_at_once=body.max_at_once, processes=operation.total)

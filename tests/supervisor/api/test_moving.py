@@ -228,6 +228,7 @@ def test_some_are_restarted_by_one_operation(ask: Asking, rows: list[str], agent
     assert [(move["name"], move["from"], move["to"]) for move in shown] == [("r1", "n1", "n1"), ("r4", "n1", "n1")]
     answer = ask.post(RESTART, {"names": ["r4", "r1"], "max_at_once": 2})
     assert (answer.status, answer.body["asked"]["named"]) == (202, 2)
+    assert AuditEntry.objects.get(action="sworm.restart").detail["names"] == ["r4", "r1"]
     assert driver.ended(answer.body["id"])["state"] == "succeeded"
     assert sorted(command["name"] for command in agent.seen) == ["r1", "r4"]
     for names, why in ([["r1", "nobody"], "'nobody'"], [["alias"], "a further name"], [[""], "length"]):
