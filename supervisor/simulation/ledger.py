@@ -53,6 +53,15 @@ class Ledger:
         """These changes may be lost."""
         self.forgiven |= changes
 
+    def call_lost(self, slot: Slot) -> None:
+        """A process was restored without a state, and that was said; whoever has it out of reach may offer it yet."""
+        there: set[str] = set()
+        for host in self.world.live():
+            for worker in host.workers.running():
+                if (worker.effect.sworm, worker.effect.name) == slot:
+                    there |= worker.state
+        self.forgive(self.changes.get(slot, set()) - there)
+
     def worker_ended(self, worker: Worker, cause: str) -> None:
         """A worker of a living node ended. What a loser of a conflict has goes with it, unless another has it then.
 

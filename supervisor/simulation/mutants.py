@@ -25,8 +25,11 @@ from supervisor.core.drain import Drain
 from supervisor.core.estates import Estates
 from supervisor.core.gate import LeasedGate
 from supervisor.core.handoff import Handoffs
-from supervisor.core.process import MOVED_PHASE, Process
+from supervisor.core.node import Node
+from supervisor.core.placement import Placement
+from supervisor.core.process import MOVED_PHASE, RUNNING, Process
 from supervisor.core.receiving import Receiving
+from supervisor.core.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,48 @@ def _forgets_source(original: Any) -> Any:
     return pass_on
 
 
+def _stale(original: Any) -> Any:
+    def follow_view(self: Node) -> None:
+        before = self.context.placement
+        original(self)
+        if self.context.placement is not before and before.view.hosts:
+            self.context.placement = before
+
+    return follow_view
+
+
+def _anywhere(original: Any) -> Any:
+    def eligible(self: Placement, sworm: str, constraints: Any) -> Any:
+        return original(self, sworm, ())
+
+    return eligible
+
+
+def _left_behind(original: Any) -> Any:
+    def travelling(self: Ties, sworm: str) -> Any:
+        return (), original(self, sworm)[1]
+
+    return travelling
+
+
+def _none(original: Any) -> Any:
+    def group_keys(self: Ties, sworm: str, pid: str) -> Any:
+        return {}
+
+    return group_keys
+
+
+def _thaws(original: Any) -> Any:
+    def recall(self: Handoffs, process: Process, move: Any, problem: str) -> None:
+        self.moves.pop(process.serial, None)
+        process.phase, process.move = RUNNING, None
+        self.context.write_entry(process)
+        self.context.open_gate(process)
+        self.ended(move.order, "refused", process.pid, process.epoch, self.context.me, 0, problem)
+
+    return recall
+
+
 _ALL = (
     Mutant(
         "delta-across-a-gap", "delta_crdt: partial diffs shipped with a full causal context", VersionedMap, "fits", _gap
@@ -205,6 +250,21 @@ _ALL = (
         "must_wait",
         _nothing,
     ),
+    Mutant(
+        "source-thaws",
+        "a source goes on under its old epoch when its target is gone after the commit: a fence refuses it",
+        Handoffs,
+        "_recall",
+        _thaws,
+    ),
+    Mutant(
+        "stale-placement", "two nodes decide about one name: one goes by the view before", Node, "_follow_view", _stale
+    ),
+    Mutant(
+        "labels-not-looked-at", "a process starts where its constraints forbid it", Placement, "eligible", _anywhere
+    ),
+    Mutant("further-name-stays", "an alias does not follow its process in a move", Ties, "travelling", _left_behind),
+    Mutant("group-outlives", "a member of a group is listed after its end", Ties, "group_keys", _none),
     Mutant(
         "healthy-names-go",
         "Sworm: a node's death unregisters names of a healthy node",

@@ -12,7 +12,7 @@ from typing import Any
 
 from registry.core.directory import VIEW
 from registry.core.events import Report
-from registry.core.ids import Origin
+from registry.core.ids import Origin, serial_of
 from registry.core.names import MOVED
 from registry.core.replica import Replica
 from supervisor.core.events import Drained, Effect, OpenGate, Reply, StartWorker, StopWorker
@@ -133,10 +133,10 @@ class Safety:
         if pid in self.committed:
             raise broken("opens-by-commit", f"{pid} of {slot[1]} thaws after its commit")
         if worker.source:
-            self._target_opens(worker)
+            self._target_opens(host, worker)
         self._one_accepts(host, slot, worker)
 
-    def _target_opens(self, worker: Worker) -> None:
+    def _target_opens(self, host: Host, worker: Worker) -> None:
         """While its source lives, as far as its host knows, a target needs the commit: the source's entry."""
         origin, _, serial = worker.source.rpartition(".")
         source = self.world.hosts.get(origin)
@@ -146,6 +146,17 @@ class Safety:
         entry = source.node.replicas[worker.effect.sworm].copy(origin).entries.get(worker.effect.name)
         if entry is not None and entry.serial == int(serial) and entry.state != MOVED:
             raise broken("opens-by-commit", f"{worker.effect.pid} opens while {worker.source} is {entry.state}")
+        self._ties_follow(host, worker, source)
+
+    def _ties_follow(self, host: Host, worker: Worker, source: Host) -> None:
+        """What was tied to the source, and is still its own as far as the target's host knows, is the target's now."""
+        replica, serial = host.node.replicas[worker.effect.sworm], serial_of(worker.source)
+        for key, entry in source.node.replicas[worker.effect.sworm].copy(source.origin).entries.items():
+            if not isinstance(key, str) or (entry.serial, entry.of) != (serial, worker.effect.name):
+                continue
+            best = replica.index.get(key)
+            if best is not None and best.pid == worker.source:
+                raise broken("ties-follow", f"{key} stays at {worker.source}, though {worker.effect.pid} has opened")
 
     def _reported(self, host: Host, report: Report) -> None:
         if report.kind == "rehomed":

@@ -51,7 +51,7 @@ class States(Feature):
         pid = report.detail.split(" ", 1)[0]
         newest = max((at for _, at in self._held(host, report.sworm, report.name, pid)), default=0)
         if _LOST in report.detail:
-            self.run.ledger.forgive(self.run.ledger.changes.get((report.sworm, report.name), set()))
+            self.run.ledger.call_lost((report.sworm, report.name))
             if newest:
                 where = [holder for holder, _ in self._held(host, report.sworm, report.name, pid)]
                 raise broken("handoff-keeps-state", f"{report.name} of {pid} was called lost, and {where} had it")
