@@ -124,10 +124,15 @@ class Run:
         world = self.world
         until = world.now + (LONG_PEACE if self.settings.definition.redistribution == ACTIVE else PEACE)
         world.run(2.5 * REST if self.random.random() < 0.25 else REST)
+        said, since = "", world.now
         while world.now < until:
             try:
                 self.judge()
-            except Violation:
+            except Violation as violation:
+                if str(violation) != said or said.startswith("redistribution-ends"):
+                    said, since = str(violation), world.now
+                elif world.now - since > PEACE:
+                    raise  # whatever is still on its way, this does not change any more
                 world.run(min(2.0, until - world.now))
             else:
                 return
