@@ -63,6 +63,16 @@ def incarnation(port: int, host: str = ports.HOST) -> int:
     return number if isinstance(number, int) else 0
 
 
+def is_up(port: int, host: str = ports.HOST) -> bool:
+    """Whether an agent answers and takes processes."""
+    return _asked(port, host=host)[0].get("status") == "up"
+
+
+def is_leaving(port: int, host: str = ports.HOST) -> bool:
+    """Whether an agent is being drained, after which it ends."""
+    return _asked(port, host=host)[0].get("status") in ("draining", "left")
+
+
 def map_reason(port: int, token: str, agents: Mapping[str, int]) -> str:
     """Why REST does not show these incarnations of agents as alive; empty when it does."""
     told, reason = _asked(port, "/api/v1/nodes?limit=1000", token)

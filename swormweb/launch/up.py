@@ -1,8 +1,8 @@
 """`./sworm up`: starts whatever of a cluster is missing, waits until all of it is ready, and tells the world.
 
-Law: what runs already is left alone. When a part fails, everything that *this* start began is ended again and the
-reason is raised; what ran before runs on. Parts start as early as they can, since most of the time goes into their
-imports.
+Law: what runs already is left alone; an agent that is being drained is waited for, and is missing then. When a part
+fails, everything that *this* start began is ended again and the reason is raised; what ran before runs on. Parts start
+as early as they can, since most of the time goes into their imports.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Start:
         with Helper(parts.PREPARE, {**environ, "SWORM_DATABASE_POOL": "0"}, self.cluster.log("prepare")) as prepare:
             if not collect:  # else its files do not exist yet
                 self._start(parts.web(self.cluster.port(parts.WEB), environ))
+            self._let_leave()
             with self._nursery() as nursery:
                 self._start_database()
                 self._start(parts.observer(environ, self.cluster.mesh_urls()))  # it waits for its tables by itself
@@ -134,6 +135,19 @@ class Start:
         self.say(f"starting {part.name}")
         self._begun(part.name, spawn(part.command, part.environ, self.cluster.log(part.name), parts.ROOT))
 
+    def _let_leave(self) -> None:
+        """Wait until agents that are being drained have ended, or stay after all."""
+        port = self.cluster.port
+        leaving = [name for name in self.cluster.agents if self.cluster.runs(name) and health.is_leaving(port(name))]
+        if not leaving:
+            return
+        self.say(f"waiting until {', '.join(leaving)} has left: it is being drained")
+        deadline = time.monotonic() + READY_PATIENCE
+        while leaving := [name for name in leaving if self.cluster.runs(name) and not health.is_up(port(name))]:
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{', '.join(leaving)} has not left within {READY_PATIENCE:.0f} s; wait for its drain")
+            time.sleep(_LOOK_EVERY)
+
     def _missing_agents(self) -> list[str]:
         return [name for name in self.cluster.agents if not self.cluster.runs(name)]
 
@@ -186,6 +200,9 @@ class Start:
                 log = self.cluster.log(name)
                 reason = last_line(log.read_text(errors="replace"))
                 raise PartFailed(f"{name} ended with status {process.returncode}: {reason} ({log})")
+        gone = [name for name in self.cluster.agents if not self.cluster.runs(name)]
+        if gone:
+            raise PartFailed(f"{', '.join(gone)} ended meanwhile; another `./sworm up` starts it")
 
     def _reason(self, name: str) -> str:
         if name == parts.WEB:

@@ -92,6 +92,11 @@ def test_a_second_up_starts_what_is_missing_and_leaves_the_rest(live_cluster: Li
     assert all(live_cluster.told["services"][name] != services[name] for name in ("web", "observer", "postgres"))
     assert live_cluster.told["sign_in_url"] != first_link
     assert live_cluster.get("/nodes").status == 200
+    assert live_cluster.post("/nodes/n1/drain", {}).status == 202
+    live_cluster.up()
+    (n1,) = (agent for agent in live_cluster.told["agents"] if agent["name"] == "n1")
+    assert n1["os_pid"] != after["n1"]["os_pid"]
+    assert live_cluster.get("/nodes/n1").body["status"] == "alive"
 
 
 def test_up_says_in_its_log_which_part_died_and_starts_nothing(live_cluster: LiveCluster) -> None:
