@@ -23,26 +23,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from registry.core.ids import Origin
 from registry.mesh.protocol import AGENT, CALLS, LOST, PROTOCOL_VERSION, TIMEOUT, Hello, Mesh, Message
 from supervisor.calls import Router
-from supervisor.lane import (
-    Bounced,
-    Call,
-    Cast,
-    CastBounced,
-    Failed,
-    Mark,
-    Marked,
-    NotPassed,
-    Pass,
-    Passed,
-    Replied,
-    Way,
-    WayDone,
-)
+from supervisor.lane import NotPassed, Pass, Passed, Way, WayDone
+from supervisor.passing import LETTERS, Directory, Passing
 
 log = logging.getLogger("supervisor.ways")
 
@@ -50,17 +37,6 @@ OPENING, STANDING, CLOSING = "opening", "standing", "closing"
 
 #: Seconds that the far end of a way, or of a link whose node is reached by a relay only, may take to answer.
 PATIENCE = 1.0
-
-#: What a relay hands on.
-LETTERS = frozenset({Call, Cast, Mark, Replied, Failed, Bounced, CastBounced, Marked, Way, WayDone})
-
-
-class Directory(Protocol):
-    """What is read of the registry."""
-
-    def call_url(self, origin: Origin) -> str:
-        """Where a node takes calls; empty when it is not known."""
-        ...
 
 
 class Road:
@@ -90,12 +66,11 @@ class Ways:
         self._directory = directory
         self._loop = router.loop
         self._linked: set[Origin] = set()  #: direct links
-        self._waiting: dict[Origin, list[tuple[Origin, Message]]] = {}  #: to be handed on once that link stands
-        self._served: dict[Origin, set[Origin]] = {}  #: far end -> for whom this node relays to it
+        self.passing = Passing(router.origin, directory, self._linked)
         self._probes: dict[Origin, tuple[int, asyncio.TimerHandle]] = {}  #: links that may carry nothing any more
         self._number = 0
         self._taken: dict[type[Any], Callable[[Origin, Any], None]] = {
-            Pass: self._hand_on,
+            Pass: self.passing.hand_on,
             Passed: self._arrived,
             NotPassed: self._not_passed,
             Way: self._way_asked,
@@ -104,7 +79,7 @@ class Ways:
 
     def attach(self, mesh: Mesh) -> None:
         """Use this mesh, made with this as its handler."""
-        self._mesh = mesh
+        self._mesh = self.passing.mesh = mesh
         self._lead()
 
     def _lead(self) -> None:
@@ -237,8 +212,7 @@ class Ways:
     def link_up(self, origin: Origin, hello: Hello) -> None:
         """Handler: a direct link stands."""
         self._linked.add(origin)
-        for source, message in self._waiting.pop(origin, ()):
-            self._hand_on(source, Pass(origin, message))
+        self.passing.link_up(origin)
         for far, road in list(self.roads.items()):
             if road.relay == origin and road.state is OPENING:
                 self._ask(far, road, opens=True)
@@ -257,8 +231,7 @@ class Ways:
         """Handler: a direct link is gone, and with it the ways that led over it."""
         self._linked.discard(origin)
         self._end_probe(origin)
-        for source in sorted(self._served.pop(origin, ())):
-            self._tell(source, NotPassed(origin, reason))
+        self.passing.link_down(origin, reason)
         for far in [far for far, road in self.roads.items() if road.relay == origin]:
             self._lost(far, reason)
         road = self.roads.get(origin)
@@ -272,8 +245,7 @@ class Ways:
     ) -> None:
         """Handler: nobody was reached."""
         if origin is not None:
-            for source, _ in self._waiting.pop(origin, ()):
-                self._tell(source, NotPassed(origin, reason))
+            self.passing.connect_failed(origin, reason)
             for far in [f for f, road in self.roads.items() if road.relay == origin and road.state is OPENING]:
                 self._lost(far, reason)
             if origin in self.roads:
@@ -296,22 +268,6 @@ class Ways:
         """For the router: a message that is none of its own."""
         take = self._taken.get(type(message), self.onward)
         take(origin, message)
-
-    def _hand_on(self, source: Origin, passed: Pass) -> None:
-        """This node relays: from one direct link to another."""
-        to, message = passed
-        if type(message) not in LETTERS or to in (source, self.router.origin):
-            log.warning("refused to relay a %s of %s to %s", type(message).__name__, source, to)
-            self._tell(source, NotPassed(to, f"a {type(message).__name__} to {to} is not relayed"))
-        elif to in self._linked:
-            self._served.setdefault(to, set()).add(source)
-            if not self._tell(to, Passed(source, message)):
-                self._tell(source, NotPassed(to, f"{self.router.origin} could not send it to {to}"))
-        elif isinstance(message, Way) and message.opens and (url := self._directory.call_url(to)):
-            self._waiting.setdefault(to, []).append((source, message))
-            self._mesh.connect(url, to)
-        else:
-            self._tell(source, NotPassed(to, f"{self.router.origin} has no direct link to {to}"))
 
     def _arrived(self, relay: Origin, passed: Passed) -> None:
         """Something came by way of a relay."""

@@ -275,7 +275,7 @@ async def test_what_is_not_passed_on_is_answered(three: Three, sender: str, mess
         told.append((origin, message))
         return True
 
-    three.b.ways._tell = tell  # type: ignore[method-assign]
+    three.b.mesh.send = tell  # type: ignore[method-assign]
     three.b.ways.forward(f"{sender}.1", message)
     assert told == [(f"{sender}.1", NotPassed(message.to, answer))]
 
