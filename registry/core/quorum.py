@@ -93,13 +93,15 @@ class Voter(Protocol):
 class _Seen:
     """What follows from the directory, the view and the own rosters: worked out once for as long as they stay."""
 
-    __slots__ = ("all", "forgotten", "majority", "moves", "out", "own", "seats", "view")
+    __slots__ = ("agreed", "all", "forgotten", "majority", "missing", "moves", "out", "own", "seats", "view")
 
     def __init__(self, moves: int, view: View, own: tuple[Roster, ...]) -> None:
         self.moves, self.view, self.own = moves, view, own
         self.all: frozenset[Roster] | None = None
         self.forgotten: dict[str, int] | None = None  #: node -> the incarnation up to which somebody gave it up
         self.majority: bool | None = None
+        self.missing: frozenset[Origin] | None = None
+        self.agreed = False  #: there is no other roster to report
         self.out: dict[Origin, bool] = {}
         self.seats: dict[Roster, list[Origin]] = {}
 
@@ -232,6 +234,10 @@ class Quorum:
 
     def _agree(self) -> None:
         """Put the view's roster beside those in force; in their place once everybody has it."""
+        seen = self._seen
+        if seen.agreed:
+            return
+        seen.agreed = True
         known = self.all_rosters()
         if not self.has_majority():
             return
@@ -260,6 +266,12 @@ class Quorum:
 
     def _missing(self) -> frozenset[Origin]:
         """Hosts outside the view that did not leave: they may hold a lease yet."""
+        seen = self._seen
+        if seen.missing is None:
+            seen.missing = self._find_missing()
+        return seen.missing
+
+    def _find_missing(self) -> frozenset[Origin]:
         view, directory = self.voter.view.agreeing, self.voter.directory
         known = {origin for roster in self.all_rosters() for origin in roster.hosts}
         for origin in directory:

@@ -136,7 +136,7 @@ class World:
             action()
             if self.now >= self._second:
                 self._second, self._steps_then = self.now + 1.0, self.steps
-            elif self.steps - self._steps_then > self._busiest():
+            elif self.steps - self._steps_then > BUSIEST and self.steps - self._steps_then > self._busiest():
                 self._check_rest()
         self.now = end
 
