@@ -26,7 +26,7 @@ from registry.core.repair import Peer, Replicator
 #: What is never relayed: the frames of relaying itself.
 ENVELOPES = (Relay, Relayed, NotRelayed)
 
-#: Different faults of relaying that are reported before the first is reported again.
+#: Different faults of relaying that are remembered, before the first is reported again.
 MAX_FAULTS = 256
 
 
@@ -234,6 +234,8 @@ class Detours:
         elif not is_origin(source) or source in (member.origin, relay):
             problem = "which is no third node"
         elif (last := member.admit(source)) is not None:
+            if len(self._late) >= MAX_FAULTS:
+                self._late.clear()
             if now - self._late.setdefault(source, now) < member.timing.timeout:
                 return False  # its last words were on their way when it ended
             problem = f"which is over: incarnation {last} is known"
@@ -268,7 +270,6 @@ class Detours:
             return
         if len(self._faults) >= MAX_FAULTS:
             self._faults.clear()
-            self._late.clear()
         self._faults.add(fault)
         self.member.out.append(Report("refused_message", node=node_of(peer), detail=fault))
 

@@ -281,7 +281,9 @@ def test_faults_are_remembered_within_bounds(web: Web) -> None:
     member = web.members["n1.1"]
     for number in range(2, 400):
         member.step(Received("n2.1", Relayed(f"n9.{number}", WANT)), web.now)
+        member.step(Received("n2.1", Relayed(f"n3.0{number}", WANT)), web.now)
     assert len(member.detours._faults) <= 256
+    assert len(member.detours._late) <= 256
 
 
 # ----------------------------------------------------------------------------------------------------------- any web
@@ -290,7 +292,7 @@ def test_faults_are_remembered_within_bounds(web: Web) -> None:
 @law(8)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 8)), min_size=1, max_size=14))
 def test_whoever_has_a_common_neighbour_is_alive_and_at_one(program: list[tuple[int, int]]) -> None:
-    """one-hop and detour-serves, whatever single cables are cut and mended, whoever dies and comes back."""
+    """one-hop and detour-serves, whatever single cables are cut and mended, and however long."""
     web = Web()
     names = [f"n{number}.1" for number in range(1, 6)]
     web.start(*names)
