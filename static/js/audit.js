@@ -19,14 +19,15 @@ function changes({ before, after }) {
 function detail(item) {
   const changed = changes(item);
   if (changed !== null && isNothing(item.detail) && changed.join(", ").length < 120) return h("span.mono", {}, changed.join(", "));
-  const known = isNothing(item.before) ? { ...item.after, ...item.detail } : { before: item.before, after: item.after, ...item.detail };
-  const told = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "" && !isEmpty(value));
+  const told = toldOf({ before: item.before, after: item.after, ...item.detail });
   if (told.length === 0) return "";
-  const text = told.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  const flat = isNothing(item.before) ? toldOf({ ...item.after, ...item.detail }) : told;
+  const text = flat.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
   if (text.length < 120) return h("span.mono", {}, text);
   return h("details", {}, h("summary", {}, told.map(([name]) => name).join(", ")), h("pre", { tabindex: 0, role: "group", "aria-label": "Detail" }, JSON.stringify(Object.fromEntries(told), null, 2)));
 }
 
+const toldOf = (known) => Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "" && !isEmpty(value));
 const isNothing = (value) => value === null || value === undefined || isEmpty(value);
 const isEmpty = (value) => typeof value === "object" && Object.keys(value).length === 0;
 

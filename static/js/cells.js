@@ -26,7 +26,7 @@ export function processLink(sworm, name, short = false) {
 
 /** What is copied more often than read, with its button; `text` as it is copied, `shown` as it stands there. */
 export function copyable(text, shown = mono(text)) {
-  return isNothing(text) ? "" : [shown, copyButton(String(text), String(text))];
+  return isNothing(text) ? "" : h("span", {}, shown, copyButton(String(text), String(text)));
 }
 
 /** A node, which the map opens; an observer runs nothing, so there is no page for it. */

@@ -170,6 +170,9 @@ def test_nothing_is_cut_off_at_any_width(width: int, visit: Visit, stage: Stage,
         page.goto(page.url.split("?")[0].rstrip("/") + path)
         expect(page.locator(".block")).to_have_count(3)
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, path
+    page.goto(page.url.split("?")[0] + "api/docs")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    page.go_back()
     rail = page.locator(".rail").bounding_box()
     assert rail is not None
     assert (rail["y"] > 700) is (width == 390)
