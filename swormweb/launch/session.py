@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from swormweb.launch import interrupts
 from swormweb.launch.cluster import Cluster
 from swormweb.launch.down import down
 from swormweb.launch.errors import Interrupted, LaunchError
@@ -43,17 +43,6 @@ def say(text: str) -> None:
     print(f"sworm: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is being ended now is ended once
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Interrupted(f"stopped by {signal.Signals(number).name}")
-
-
-def _catch_signals() -> None:
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
 def _welcome(description: dict[str, Any]) -> str:
     return f"Sworm runs at {description['url']}\nSign in once with {description['sign_in_url']}"
 
@@ -70,7 +59,7 @@ def run_foreground(wish: Wish) -> None:
     folder = Folder.claim(wish.data)
     tail = Tail(folder.logs, _show)
     start = Start(Cluster(folder), say)
-    _catch_signals()
+    interrupts.catch()
     description = start.run(wish.agents, wish.port)
     try:
         _start_demo(start, wish, description, say)
@@ -98,7 +87,7 @@ def run_detached(wish: Wish) -> None:
         os.close(reader)
         _stay_behind(folder, wish, writer)
     os.close(writer)
-    _catch_signals()
+    interrupts.catch()
     try:
         _relay(reader)
     except Interrupted:
@@ -126,7 +115,7 @@ def _stay_behind(folder: Folder, wish: Wish, writer: int) -> None:
     status = 1
     try:
         _let_go_of_caller(folder)
-        _catch_signals()
+        interrupts.catch()
         status = _start_and_watch(folder, wish, writer)
     finally:
         os._exit(status)

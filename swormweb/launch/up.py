@@ -21,6 +21,7 @@ from swormweb.launch.cluster import Cluster
 from swormweb.launch.down import stop
 from swormweb.launch.errors import PartFailed
 from swormweb.launch.helper import Helper, last_line
+from swormweb.launch.interrupts import undisturbed
 from swormweb.launch.parts import Part
 from swormweb.launch.process import Adopted, Child, adopt_orphans, rotate, spawn
 
@@ -87,7 +88,8 @@ class Start:
         broker = self.cluster.valkey
         if broker is not None and not self.cluster.runs(parts.VALKEY):
             self.say("starting valkey")
-            self._begun(parts.VALKEY, broker.start_ready())
+            with undisturbed():
+                self._begun(parts.VALKEY, broker.start_ready())
 
     def _start_database(self) -> None:
         server = self.cluster.postgres
@@ -99,7 +101,8 @@ class Start:
             return
         self.say("starting postgres")
         server.initialize()
-        self._begun(parts.POSTGRES, server.start_ready())
+        with undisturbed():
+            self._begun(parts.POSTGRES, server.start_ready())
 
     def _begun(self, name: str, process: Child) -> None:
         self.begun[name] = process
@@ -133,7 +136,8 @@ class Start:
         if part.name in self.begun or self.cluster.runs(part.name):
             return
         self.say(f"starting {part.name}")
-        self._begun(part.name, spawn(part.command, part.environ, self.cluster.log(part.name), parts.ROOT))
+        with undisturbed():
+            self._begun(part.name, spawn(part.command, part.environ, self.cluster.log(part.name), parts.ROOT))
 
     def _let_leave(self) -> None:
         """Wait until agents that are being drained have ended, or stay after all."""
@@ -170,8 +174,9 @@ class Start:
             part = parts.agent(name, self.cluster.port(name), environ, self.cluster.mesh_urls(but=name))
             rotate(self.cluster.log(name))
             wanted.append({"command": part.command, "log": str(self.cluster.log(name))})
-        for name, pid in zip(names, nursery.ask(wanted).split(), strict=True):
-            self._begun(name, Adopted(int(pid)))
+        with undisturbed():
+            for name, pid in zip(names, nursery.ask(wanted).split(), strict=True):
+                self._begun(name, Adopted(int(pid)))
 
     # ------------------------------------------------------------------------------------------------------- readiness
 
