@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     try:
         cluster.up()
         cluster.sworms("counters", handoff=True)
-        cluster.sworms("fragile", max_restarts=1)
+        cluster.sworms("fragile", max_restarts=1, max_seconds=600)
         yield cluster
         assert not cluster.defects()
     finally:
