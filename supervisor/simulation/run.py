@@ -32,6 +32,9 @@ PEACE = 40.0
 #: The same where processes are still moved to better places, a few at a time.
 LONG_PEACE = 300.0
 
+#: Laws that take long to come true, by a limited rate; what breaks another one for as long as `PEACE` stays broken.
+SLOW = ("redistribution-ends", "operation-ends")
+
 #: Virtual seconds after which a life is judged for the first time: every ask has ended by then.
 REST = 8.0
 
@@ -129,7 +132,7 @@ class Run:
             try:
                 self.judge()
             except Violation as violation:
-                if str(violation) != said or said.startswith("redistribution-ends"):
+                if str(violation) != said or said.startswith(SLOW):
                     said, since = str(violation), world.now
                 elif world.now - since > PEACE:
                     raise  # whatever is still on its way, this does not change any more
