@@ -26,7 +26,7 @@ const SAID = {
   drain_ended: "Drain ended",
   drain_cancelled: "Drain was cancelled",
   checkpoint_failed: "Checkpoint could not be taken",
-  conflict: "Ran twice after a split; settled",
+  conflict: "Gave way to another after a split",
   suspect: "Does not answer",
   dead: "Declared dead",
   refuted: "Spoke up again",
