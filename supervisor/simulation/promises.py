@@ -101,12 +101,18 @@ class Promises:
                 if reply.pid != step.pid and node_of(step.pid) == step.to:
                     raise broken("moved-once", f"{step.name} was moved away from {step.to}, where it should go")
 
+    def _left(self) -> list[tuple[int, int]]:
+        """Each open operation, and how many of its steps are open."""
+        return [(row.number, sum(s.state in OPEN for s in row.steps.values())) for row in self.control.open()]
+
     def ended(self, within: float) -> None:
-        """Let time pass until every operation has ended."""
-        if not self.world.run_until(lambda: not self.control.open(), within):
+        """Let time pass until every operation has ended; within so many seconds something of them ends each time."""
+        while left := self._left():
+            if self.world.run_until(lambda before=left: self._left() != before, within):  # type: ignore[misc]
+                continue
             row = self.control.open()[0]
-            left = [f"{step.name} {step.state}" for step in row.steps.values() if step.state in OPEN]
-            raise broken("operation-ends", f"{row.kind} {row.number} has not ended: {left}")
+            stuck = [f"{step.name} {step.state}" for step in row.steps.values() if step.state in OPEN]
+            raise broken("operation-ends", f"{row.kind} {row.number} has not ended: {stuck}")
         self.moved_once()
 
 
