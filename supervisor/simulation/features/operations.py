@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from registry.core.ids import node_of
 from supervisor.core import rebalance
 from supervisor.core.events import Effect
-from supervisor.core.operation import RESTART, Rules, Step
+from supervisor.core.operation import OPEN, RESTART, Rules, Step
 from supervisor.core.rebalance import Limits, Placed
 from supervisor.core.strategies import UNIFORM, Candidate
 from supervisor.simulation.control import POINTS, Control
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from supervisor.simulation.run import Run
     from supervisor.simulation.world import Host
 
-#: Virtual seconds after the heal within which every operation must have ended.
-ENDS_WITHIN = 180.0
+#: Virtual seconds after the heal within which every operation must have ended, and further ones for each process that
+#: it still has before it: the slowest go one by one, at a limited rate.
+ENDS_WITHIN, EACH_WITHIN = 180.0, 2.0
 
 #: What happens at a point that is aimed at: the observer dies or is replaced while it goes on; or, beside it, the node
 #: that runs the process of a step, or the one that shall take it, dies, freezes or is cut off.
@@ -164,7 +165,8 @@ class Operations(Feature):
         control.courier.loss = control.courier.repeat = 0.0
         if control.engine.dead:
             control.start()
-        self.promises.ended(ENDS_WITHIN)
+        left = sum(step.state in OPEN for row in control.open() for step in row.steps.values())
+        self.promises.ended(ENDS_WITHIN + EACH_WITHIN * left)
         control.stop()
 
 
