@@ -171,11 +171,14 @@ class Checkpoints:
     # --------------------------------------------------------------------------------------------------------- holder
 
     def on_keep(self, sender: Origin, message: Keep) -> None:
-        """A host wants a checkpoint kept here."""
+        """A host wants a checkpoint kept here.
+
+        One of a node that has departed comes too late: whoever restores its processes may have been told what is held.
+        """
         known = self.kept.get((message.sworm, message.name))
         if known is not None and (known.epoch, known.taken_at) >= (message.epoch, message.taken_at):
             return
-        if origin_of_pid(message.pid) != sender:
+        if origin_of_pid(message.pid) != sender or self.context.member.has_departed(sender):
             return
         if not message.size:
             self._keep(message, message.state)

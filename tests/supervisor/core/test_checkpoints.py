@@ -231,6 +231,19 @@ def test_lost_frames_cost_no_more_than_an_interval() -> None:
     assert copies(cluster)
 
 
+def test_a_checkpoint_of_a_node_that_has_departed_comes_too_late() -> None:
+    """Whoever restores its processes may have been told what is held: what came then would be held, and called lost."""
+    cluster = keeping(count=2)
+    cluster.held.add("Keep")
+    cluster.pass_time(1.5)
+    ((holder, late, _),) = cluster.kept
+    checkpoints = cluster.nodes[holder].node.checkpoints
+    cluster.crash(home(cluster))
+    cluster.pass_time(LONG)
+    checkpoints.on_keep(late.origin, late.message)
+    assert checkpoints.kept == {}
+
+
 @pytest.mark.parametrize(
     ("interval", "kept", "field"),
     [
