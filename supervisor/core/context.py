@@ -229,7 +229,7 @@ class Context:
         """Make a process the one that holds its name here; returns the version of the own map.
 
         `instead_of`: the incarnation before it on this node, whose groups it takes over. Further names that another
-        process of this node holds stay with that.
+        process of this node holds stay with that; from one that has lost them, and has not gone yet, they are taken.
         """
         slot = (process.sworm, process.name)
         before = self.further.get(slot)
@@ -238,12 +238,19 @@ class Context:
         self.hosted[slot] = process
         if process.ties is not None:
             for further in list(process.ties.names):
-                if further in self.hosted or self.further.get(further, instead_of) is not instead_of:
+                holder = self.further.get(further, instead_of)
+                if further in self.hosted or (holder is not instead_of and self._has(holder, further)):
                     del process.ties.names[further]
-                else:
-                    self.further[further] = process
+                    continue
+                if holder is not None and holder is not instead_of:
+                    self.erase_further(holder, *further, void=False)
+                self.further[further] = process
         left = instead_of.ties.group_keys(process.sworm, instead_of.pid) if instead_of and instead_of.ties else {}
         return self._write(process, dict(left))
+
+    def _has(self, process: Process | None, slot: tuple[str, str]) -> bool:
+        best = self.best(*slot)
+        return process is not None and best is not None and best.pid == process.pid
 
     def start_worker(self, process: Process) -> None:
         """Ask the shell for the worker of a process that is starting or preparing, with the state kept for it."""

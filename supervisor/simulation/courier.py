@@ -14,6 +14,7 @@ from functools import partial
 from registry.core.ids import Origin, incarnation_of, node_of
 from supervisor.core.events import Asked, DrainAsked, DrainCancelled, Reply
 from supervisor.core.operation import Step
+from supervisor.errors import NotRegistered
 from supervisor.simulation.feature import SWORM
 from supervisor.simulation.world import Host, World
 
@@ -77,7 +78,7 @@ class Courier:
         code = {"done": "", "granted": "", "not_registered": "unknown_process"}.get(reply.result)
         if code is None:
             code = "no_answer" if reply.result == "no_answer" else _known(reply.problem)
-        answer(code, reply.detail)
+        answer(code, NotRegistered().detail if code == "unknown_process" else reply.detail)
 
 
 class _Round:
