@@ -33,12 +33,13 @@ DIGEST_BEATS = 20
 class Peer:
     """What this node knows of one peer that is linked, or reached by a relay."""
 
-    __slots__ = ("clock", "heard", "known", "relay", "same", "told")
+    __slots__ = ("clock", "hash", "heard", "known", "relay", "same", "told")
 
     def __init__(self, now: float) -> None:
         self.heard = now
         self.relay: Origin = ""  #: through whom it is reached; empty: it has a direct link
         self.clock = 0  #: `sent_at` of its last heartbeat
+        self.hash = b""  #: of all that it held at that heartbeat
         self.known: dict[str, Versions] = {}  #: {sworm: {origin: version}} that it is sure to hold
         self.same = False  #: its last summary hash equals ours
         self.told: dict[str, Versions] | None = None  #: what it held by its last summary; None: it has sent none yet
@@ -114,6 +115,13 @@ class Replicator:
                 if versions.get(origin, 0) > (replica.version(origin) if replica else 0):
                     return False
         return True
+
+    def holds(self, peer: Origin, sworm: str, origin: Origin, version: int) -> bool:
+        """Whether a peer is sure to hold a version of an origin that is held here."""
+        known = self.peers.get(peer)
+        if known is None:
+            return False
+        return known.known.get(sworm, {}).get(origin, 0) >= version or known.hash == self.summary_hash()
 
     @property
     def dirty(self) -> bool:
@@ -257,7 +265,7 @@ class Replicator:
         known = self.peers.get(peer)
         if known is None:
             return
-        known.clock = beat.sent_at
+        known.clock, known.hash = beat.sent_at, beat.hash
         known.same = beat.hash == self.summary_hash()
         if not known.same:
             self.out.append(Send(peer, self._summary(with_digests=self._quiet_beats > 1)))

@@ -140,11 +140,26 @@ class Handoffs:
 
     def _done(self, process: Process, move: Move, pid: Pid, version: int) -> None:
         """The target has the name and accepts messages: send the parked ones there, and stop."""
+        if not self._all_see(process, move, version):
+            return  # it is looked at again
         self.moves.pop(process.serial, None)
         self.context.report("moved", process, f"to {node_of(move.target)} as {pid}, epoch {move.epoch}")
         process.after_stop, process.kept = "moved", move.kept(process.pid)
         self.supervision.stop(process, "moved", moved_to=pid)
         self.ended(move.order, "done", pid, move.epoch, move.target, version, "")
+
+    def _all_see(self, process: Process, move: Move, version: int) -> bool:
+        """Whether nobody can hear that the name is gone here before it hears where it is.
+
+        The arbiter of the view in which the move was granted waits for the target's entry by itself; where the view has
+        changed since, another node may decide about the name, so all have to have it.
+        """
+        member, ends = self.context.member, (self.context.me, move.target)
+        return move.order.view == member.view.id or all(
+            member.repair.holds(peer, process.sworm, move.target, version)
+            for peer in member.view.agreeing
+            if peer not in ends
+        )
 
     def _source(self, sworm: str, name: str, epoch: int) -> Process | None:
         process = self.context.hosted.get((sworm, name))

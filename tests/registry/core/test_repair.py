@@ -347,3 +347,25 @@ def test_nothing_is_owed_over_a_link_that_is_gone() -> None:
     soup.messages.append(("n1.1", "n2.1", first._replace(urgent=False)))
     soup.deliver()
     assert acks_to_n1(soup) == []
+
+
+def test_a_peer_is_known_to_hold_what_it_said_it_does() -> None:
+    """Also of a third node: by a summary, or by a hash that is one's own."""
+    soup = Soup()
+    soup.link_all()
+    soup.rounds(3)
+    soup.write("n3.1", {"lobby": registration(1)})
+    soup.flush("n3.1")
+    (late,) = [index for index, (_, to, _) in enumerate(soup.messages) if to == "n1.1"]
+    kept = soup.messages.pop(late)
+    soup.deliver_all()
+    holder = soup.nodes["n2.1"]
+    version = holder.replica(SWORM).version("n3.1")
+    assert not holder.holds("n1.1", SWORM, "n3.1", version)
+    soup.beat("n1.1")
+    soup.deliver_all()
+    assert not holder.holds("n1.1", SWORM, "n3.1", version)
+    soup.messages.append(kept)
+    soup.rounds(3)
+    assert holder.holds("n1.1", SWORM, "n3.1", version)
+    assert not holder.holds("n9.1", SWORM, "n3.1", version)

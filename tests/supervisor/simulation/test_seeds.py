@@ -17,6 +17,7 @@ from supervisor.simulation.run import Run, run_seed
 
 #: Seed -> what it found.
 FOUND = {
+    8000333: "an arbiter of a new view heard of the end of a moved process at its source before the target's",
     7000561: "a further name that came with a process stayed with one of its new node that had lost it before",
     6000904: "a checkpoint of a departed node came after everybody had said what they hold, and was called lost",
     3000434: "a drain begun and cancelled at once brought back a view that the others had reported before",
