@@ -83,7 +83,7 @@ def test_empty_pages(visit: Visit, stage: Stage, web: Web, page: Page, complaint
     visit("/processes")
     for path in PAGES:
         if path == "/nodes":
-            continue  # a cluster without nodes has no page to speak of that the map has not
+            continue  # there are some here; see below
         page.goto(web.url + path)
         expect(page.locator(".empty:visible, caption:visible, p.faint:visible").first).to_be_visible()
         look(path)
@@ -105,6 +105,9 @@ def test_what_is_beside_the_lists(visit: Visit, stage: Stage, web: Web, page: Pa
     page.goto(web.url)
     expect(page.locator("#empty-nodes")).to_be_visible()
     look("a map without nodes")
+    page.goto(f"{web.url}/nodes")
+    expect(page.locator("main h2")).to_have_text("No node has joined")
+    look("no nodes")
     page.goto(f"{web.url}/operations/{operation.pk}")
     expect(page.locator("tbody tr")).to_have_count(1)
     look("an operation")
