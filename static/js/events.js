@@ -57,6 +57,9 @@ const table = new Table(root, {
 
 // --- following ----------------------------------------------------------------------------------------------------------------
 
+/** ms for which a new row is marked. */
+const FRESH = 4000;
+
 const fresh = new Set();
 let arrived = 0;
 
@@ -67,8 +70,12 @@ const follower = new Follower({
   came: (events) => {
     arrived += events.length;
     for (const event of events) fresh.add(event.id);
+    table.remark(); // a reading that was under way may have brought them already
     if (!table.address.get("cursor")) table.read();
-    window.setTimeout(() => events.forEach((event) => fresh.delete(event.id)), 4000);
+    window.setTimeout(() => {
+      for (const event of events) fresh.delete(event.id);
+      table.remark();
+    }, FRESH);
     show();
   },
   state: () => {

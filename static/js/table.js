@@ -226,6 +226,11 @@ export class Table {
     return element;
   }
 
+  /** Have `row` look again at what is shown: what it marks may have changed though no item has. */
+  remark() {
+    for (const { item, element } of this.rows.values()) this.spec.row?.(item, element);
+  }
+
   // --- keys -----------------------------------------------------------------------------------------------------------------
 
   pressed(event) {

@@ -26,7 +26,9 @@ def test_what_happens_is_followed_by_the_stream(visit: Visit, stage: Stage, page
     stage.event("crashed", "b")  # may come just before the stream begins, and is not new then
     expect(page.locator("tbody tr")).to_have_count(2)
     stage.event("crashed", "c")
+    expect(page.locator("tr.fresh").filter(has_text="counters/c")).to_have_count(1)
     expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("tr.fresh")).to_have_count(0)  # marked for a moment
     expect(page.locator(".live")).to_have_text(re.compile("live, [12] new events?$"))
     assert [path for path in asked if "stream" in path] == ["/events/stream?"]
     assert not [path for path in asked if "since=" in path]

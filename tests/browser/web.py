@@ -26,7 +26,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from registry import auth, scopes
@@ -217,7 +217,8 @@ class Stage:
         """Something happened; `pid`, `epoch` and `detail` as they are given."""
         values = {"pid": f"{node}.1.1" if name else "", "epoch": 1 if name else 0, "detail": "", **more}
         of = {"sworm": sworm, "name": name} if name else {}
-        return Event.objects.create(revision=self._next(), at=timezone.now(), kind=kind, node=node, **of, **values)
+        with transaction.atomic():  # as the observer writes: who sees the revision sees the row
+            return Event.objects.create(revision=self._next(), at=timezone.now(), kind=kind, node=node, **of, **values)
 
     def replica(self, node: str, sworm: str, versions: dict[str, int], *, age: float = 0, **more: Any) -> None:
         """A snapshot of a node's replica, `age` seconds old."""
