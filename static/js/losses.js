@@ -6,20 +6,27 @@
 /** ms for which what left a node that did not answer is remembered: it counts as lost with the node once that is called dead. */
 const BEFORE = 60000;
 
+/** The same for what started elsewhere while the node still seemed well: the word of its death may come just after that. What is handed
+ * off says so first, unless it is done before anybody is told. */
+const JUST_BEFORE = 2000;
+
 const IN_DOUBT = new Set(["suspect", "dead"]);
 
 export class Losses {
   constructor() {
     this.byNode = new Map(); // node -> {at, names: Map(key -> node where it is back, or null)}
-    this.recent = []; // [{key, node, at}] of processes that left a node in doubt
+    this.recent = []; // [{key, node, until}] of processes that left a node as they do when it dies
   }
 
   /** Take one change of the model. */
   note(change, model, now) {
-    this.recent = this.recent.filter((left) => now - left.at < BEFORE);
-    const left = [...change.removed, ...change.moved.map((move) => move.before)];
-    for (const process of left) {
-      if (IN_DOUBT.has(model.nodes.get(process.node)?.status)) this.recent.push({ key: process.key, node: process.node, at: now });
+    this.recent = this.recent.filter((left) => now < left.until);
+    const moved = change.moved.map((move) => move.before);
+    for (const process of [...change.removed, ...moved]) {
+      if (IN_DOUBT.has(model.nodes.get(process.node)?.status)) this.recent.push({ key: process.key, node: process.node, until: now + BEFORE });
+    }
+    for (const process of moved) {
+      if (process.state !== "handing_off") this.recent.push({ key: process.key, node: process.node, until: now + JUST_BEFORE });
     }
     for (const { node, before } of change.nodes) this.noteNode(node, before, model, now);
     for (const name of change.gone) this.byNode.delete(name);

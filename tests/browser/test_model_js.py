@@ -137,6 +137,21 @@ def test_what_vanished_while_the_node_was_in_doubt_counts_as_lost_with_it_what_w
     assert run(PLAY, script)["losses"]["n1"] == {"at": 1000, "total": 2, "back": 2, "on": ["n2"]}
 
 
+def test_what_is_seen_back_just_before_its_node_is_called_dead_counts_as_lost_with_it_what_was_handed_off_does_not(
+    run: Run,
+) -> None:
+    names = ["early", "a", "b", "given"]
+    script = [
+        [0, snapshot(*(process(name, "n1") for name in names))],
+        [100, diff(process("early", "n2", epoch=2))],
+        [2000, diff(process("given", "n1", state="handing_off"))],
+        [2900, diff(process("a", "n2", epoch=2), process("given", "n2", epoch=2))],
+        [3000, diff(nodes=(node("n1", "dead"),))],
+        [3100, diff(process("b", "n3", epoch=2))],
+    ]
+    assert run(PLAY, script)["losses"]["n1"] == {"at": 3000, "total": 2, "back": 2, "on": ["n2", "n3"]}
+
+
 def test_a_node_that_returns_ends_its_loss(run: Run) -> None:
     script = [[0, snapshot(process("a", "n1"))], [1, diff(nodes=(node("n1", "dead"),))], [2, diff(nodes=(node("n1"),))]]
     played = run(PLAY, script)
